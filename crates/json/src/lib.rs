@@ -1,0 +1,4 @@
+//! Bytes of JSON pages in, nested Arrow record batches out: sans-IO, strict, incremental.
+
+mod api;
+pub use api::*;

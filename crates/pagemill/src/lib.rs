@@ -1,0 +1,1 @@
+//! Streaming ETL from paginated JSON APIs into columnar tables.

@@ -1,0 +1,1 @@
+//! The Arrow IPC formats (file and stream) of Pagemill's file sink.

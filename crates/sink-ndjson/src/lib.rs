@@ -1,0 +1,1 @@
+//! The newline-delimited JSON format of Pagemill's file sink.

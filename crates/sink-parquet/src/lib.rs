@@ -1,0 +1,1 @@
+//! The Parquet format of Pagemill's file sink.

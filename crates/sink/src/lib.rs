@@ -1,0 +1,1 @@
+//! Files that roll, staging, manifest, publish: where tables go.

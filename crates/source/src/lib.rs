@@ -1,0 +1,1 @@
+//! Where pages come from: a paginated HTTP API, or saved pages on disk.

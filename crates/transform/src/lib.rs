@@ -1,0 +1,1 @@
+//! Nested record batches to flat tables and back.
