@@ -46,8 +46,8 @@ pub trait Sink: Send {
     /// Says that everything written so far belongs to whole pages, up to `upto`.
     async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()>;
 
-    /// Publishes: all tables appear, or none.
-    async fn commit(&mut self) -> Result<Receipt>;
+    /// Publishes: all tables appear, or none. `summary` says, as JSON, what the run was; it is kept with the tables.
+    async fn commit(&mut self, summary: &serde_json::Value) -> Result<Receipt>;
 
     /// Gives the run up, leaving nothing that readers see.
     async fn abort(&mut self) -> Result<()>;
