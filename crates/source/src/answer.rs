@@ -108,12 +108,11 @@ mod tests {
     use reqwest::header::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-            (name, HeaderValue::from_str(value).expect("a value"))
-        };
         let mut map = HeaderMap::new();
-        pairs.iter().map(pair).for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in pairs {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            map.append(name, HeaderValue::from_str(value).expect("a value"));
+        }
         map
     }
 

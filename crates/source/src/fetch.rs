@@ -342,16 +342,13 @@ fn network(error: reqwest::Error) -> Failed {
     Failed::new(failure, Error::new(ErrorKind::Unavailable, what).because(error))
 }
 
-/// rustls reports through `io::Error` of kind `InvalidData`; nothing else does while connecting.
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// rustls reports through an `io::Error` of kind `InvalidData`; nothing else does while connecting.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    // The source of an `io::Error` that wraps another skips the wrapped one.
+    let wrapped = error.downcast_ref::<io::Error>();
+    wrapped.is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
+        || wrapped.and_then(io::Error::get_ref).is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
 }
 
 /// An answer with a status other than 200, in words.

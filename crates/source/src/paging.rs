@@ -82,8 +82,9 @@ impl Pager {
             (None, ResponseFormat::Stream) if said.announced_lines => false,
             (None, _) => return malformed(Error::data("the answer is empty")),
         };
-        // Every other framing says itself where it ends.
-        if matches!(said.framing, None | Some(Framing::Lines)) && !said.end_is_marked {
+        // Brackets say themselves where they end. Lines do not, and one object may be the first of many lines.
+        let open = matches!(said.framing, None | Some(Framing::Lines | Framing::Object));
+        if open && !said.end_is_marked {
             return malformed(
                 Error::data("nothing says where the lines end: a broken connection would look the same")
                     .advise("the server has to send Content-Length, or chunks, or gzip"),
@@ -225,8 +226,10 @@ mod tests {
         let mut pager = Pager::new(ResponseFormat::Stream, None);
         let lines = page(Some(Framing::Lines), &Next::Absent, 3);
         assert_eq!(pager.accept(&lines).expect("marked"), Step::End);
-        let open = Said { end_is_marked: false, ..lines };
-        assert!(matches!(pager.accept(&open), Err(Stop::Malformed(_))));
+        for framing in [Framing::Lines, Framing::Object] {
+            let open = Said { end_is_marked: false, framing: Some(framing), ..lines };
+            assert!(matches!(pager.accept(&open), Err(Stop::Malformed(_))));
+        }
         let none = Said { announced_lines: true, ..page(None, &Next::Absent, 0) };
         assert_eq!(pager.accept(&none).expect("no lines"), Step::End);
         assert!(matches!(pager.accept(&Said { end_is_marked: false, ..none }), Err(Stop::Malformed(_))));
