@@ -50,6 +50,9 @@ enum Origin {
 }
 
 /// Records of saved pages: each file is a page, whatever its framing; a cursor in it means nothing any more.
+///
+/// Files are read on a thread of their own. It ends with the stream, except while it waits for standard input: then with
+/// the next bytes of that.
 #[derive(Debug)]
 pub struct FileSource {
     resource: Resource,

@@ -200,3 +200,112 @@ impl<'a> Transaction<'a> {
         self.held.drain(..).try_for_each(|(batch, permit)| self.queue.send(batch, permit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::{
+        array::{ArrayRef, Int64Array},
+        datatypes::{DataType, Field, Schema},
+    };
+    use futures::{StreamExt, poll};
+    use pagemill_json::Next;
+    use std::pin::pin;
+
+    /// A batch of about 8 KiB.
+    fn batch() -> RecordBatch {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        RecordBatch::try_new(schema, vec![numbers]).expect("one column")
+    }
+
+    fn page(rows: u64, rest: RecordBatch) -> Page {
+        Page {
+            rest,
+            framing: None,
+            next: Next::End,
+            result_count: None,
+            partial: false,
+            records: rows,
+            rows,
+            bad: Vec::new(),
+            misfits: Default::default(),
+            bytes: 0,
+            members: Vec::new(),
+        }
+    }
+
+    fn queue(budget: usize) -> (Queue, Batches<()>) {
+        let mut writer = None;
+        let reader = Queue::start(budget, |queue| writer = Some(queue));
+        (writer.expect("called"), reader)
+    }
+
+    const START: Checkpoint = Checkpoint { pages: 0, rows: 0, bad: 0, next: Position::End };
+
+    #[tokio::test]
+    async fn a_page_that_does_not_count_is_never_seen_and_frees_its_place() {
+        let (queue, mut reader) = queue(64 << 10);
+        for _ in 0..50 {
+            let mut page = Transaction::new(&queue, 0);
+            page.push(batch()).await.expect("a reader");
+            assert!(!page.is_streaming());
+        }
+        let mut good = Transaction::new(&queue, 0);
+        good.push(batch()).await.expect("a reader");
+        assert!(poll!(reader.next()).is_pending());
+        let at = good.count(&START, page(2000, batch()), Position::End, 0).await.expect("a reader");
+        assert_eq!(at.rows, 2000);
+        queue.close(Ok(()));
+        let batches: Vec<_> = reader.map(|batch| batch.expect("good")).collect().await;
+        assert_eq!(
+            batches.iter().map(|b| (b.first_row, b.end.is_some())).collect::<Vec<_>>(),
+            [(0, false), (1000, true)]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_reader_stays_within_the_budget() {
+        let (queue, mut reader) = queue(64 << 10);
+        let mut pages = 0;
+        loop {
+            let mut counted = pin!(Transaction::new(&queue, 0).count(&START, page(1000, batch()), Position::End, 0));
+            if poll!(counted.as_mut()).is_pending() {
+                // One batch taken makes room for one.
+                reader.next().await.expect("a batch").expect("good");
+                counted.await.expect("a reader");
+                break;
+            }
+            pages += 1;
+        }
+        assert!((5..=8).contains(&pages), "{pages} batches of 8 KiB in 64 KiB");
+    }
+
+    #[tokio::test]
+    async fn a_page_larger_than_the_budget_streams_and_waits_for_its_reader() {
+        let (queue, mut reader) = queue(20 << 10);
+        let mut large = Transaction::new(&queue, 5);
+        large.push(batch()).await.expect("a reader");
+        large.push(batch()).await.expect("a reader");
+        {
+            let mut third = pin!(large.push(batch()));
+            assert!(poll!(third.as_mut()).is_pending());
+            assert_eq!(reader.next().await.expect("a batch").expect("good").first_row, 5);
+            third.await.expect("a reader");
+        }
+        assert!(large.is_streaming());
+        assert_eq!(reader.next().await.expect("a batch").expect("good").first_row, 1005);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_vanishes_is_an_error_and_a_reader_that_does_ends_the_writing() {
+        let (writer, mut reader) = queue(64 << 10);
+        drop(writer);
+        assert_eq!(reader.next().await.expect("a word").expect_err("no end").kind(), ErrorKind::Internal);
+        assert!(reader.next().await.is_none());
+        let (writer, reader) = queue(64 << 10);
+        drop(reader);
+        let counted = Transaction::new(&writer, 0).count(&START, page(1000, batch()), Position::End, 0).await;
+        assert_eq!(counted.expect_err("nobody reads").kind(), ErrorKind::Cancelled);
+    }
+}

@@ -20,7 +20,7 @@
 //! | `hold` | a page as a transaction, within one budget of memory |
 //! | [`fetch`] | one request and its timeouts: the shell around reqwest |
 //! | [`http`] | [`HttpSource`]: the one loop |
-//! | [`file`] | [`FileSource`] |
+//! | [`file`](mod@file) | [`FileSource`] |
 
 pub mod clock;
 pub mod fetch;

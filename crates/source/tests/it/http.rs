@@ -11,7 +11,7 @@ use futures::StreamExt;
 use pagemill_core::{Checkpoint, Cursor, ErrorKind, Position, Source};
 use pagemill_source::{HttpOptions, HttpSource, Pace, Rate, Request, ResponseFormat};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_walk_gives_every_record_once_in_order_with_its_checkpoints() {
     let server = Server::script(vec![
         json(page(0..3, Some("a"))),
@@ -90,7 +90,7 @@ async fn cursors_that_go_in_circles_fail_at_the_first_repetition() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_empty_pages_are_walked_through() {
     let server = Server::start(|n, _, stream| {
         let body = if n < 1000 { page(0..0, Some(&n.to_string())) } else { page(0..2, None) };
