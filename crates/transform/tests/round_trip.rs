@@ -2,12 +2,16 @@
 
 mod support;
 
-use arrow::{array::RecordBatch, compute::concat_batches};
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::concat_batches,
+    datatypes::Int64Type,
+};
 use pagemill_core::{Resource, Table, Transform};
 use pagemill_transform::{Flatten, Unflatten, records};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{Choices, alike, batch, decode, leaves, lengths, own_columns};
+use support::{Choices, Places, alike, batch, decode, leaves, own_columns, places};
 
 /// `PROPTEST_CASES` many, or this many.
 fn cases(n: u32) -> ProptestConfig {
@@ -63,6 +67,16 @@ fn nested_leaves(nested: &RecordBatch) -> Vec<String> {
     out
 }
 
+/// The keys that say where each row of a child table comes from.
+fn found_places(rows: &RecordBatch) -> Vec<Vec<i64>> {
+    let named = rows.schema_ref().fields().iter().zip(rows.columns());
+    let keys: Vec<_> =
+        named.filter(|(f, _)| f.name() == "_row" || f.name().ends_with("_index")).map(|(_, c)| c).collect();
+    (0..rows.num_rows())
+        .map(|row| keys.iter().map(|key| key.as_primitive::<Int64Type>().value(row)).collect())
+        .collect()
+}
+
 fn check(case: &Case) {
     let Case { resource, records: originals, nested, cut } = case;
     let flatten = Flatten::new(resource, Some("account".into()));
@@ -77,19 +91,17 @@ fn check(case: &Case) {
 
     // The ledger: every value once, every item one row.
     assert_eq!(flat_leaves(&tables), nested_leaves(nested));
-    let mut expected = Vec::new();
-    lengths(
-        resource.table().as_str(),
-        nested.schema_ref().fields(),
-        nested.columns(),
-        0..nested.num_rows(),
-        &mut expected,
-    );
-    for planned in &planned[1..] {
-        let rows = tables.iter().find(|t| t.name == planned.name).map_or(0, |t| t.rows.num_rows());
-        let expected = expected.iter().find(|(name, _)| name == planned.name.as_str()).map_or(0, |(_, n)| *n);
-        assert_eq!(rows, expected, "{}", planned.name);
+    let mut expected = Places::new();
+    for row in 0..nested.num_rows() {
+        let fields = nested.schema_ref().fields();
+        places(resource.table().as_str(), fields, nested.columns(), row, &[40 + row as i64], &mut expected);
     }
+    for planned in &planned[1..] {
+        let table = tables.iter().find(|t| t.name == planned.name);
+        let found = table.map_or_else(Vec::new, |t| found_places(&t.rows));
+        assert_eq!(found, expected.remove(planned.name.as_str()).unwrap_or_default(), "{}", planned.name);
+    }
+    assert!(expected.is_empty(), "every list has a table");
 
     // In two batches, which are slices of the one.
     let (first, second) = (nested.slice(0, *cut), nested.slice(*cut, nested.num_rows() - cut));

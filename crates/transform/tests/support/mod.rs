@@ -2,7 +2,7 @@
 //! and a generator of schemas and records.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow::{
     array::{
@@ -223,36 +223,33 @@ pub(crate) fn leaves(name: &str, array: &ArrayRef, rows: Range<usize>, out: &mut
     }
 }
 
-/// How many rows each list's table must have, by its name: the lengths of its lists added up.
-pub(crate) fn lengths(
-    table: &str,
-    fields: &Fields,
-    columns: &[ArrayRef],
-    rows: Range<usize>,
-    out: &mut Vec<(String, usize)>,
-) {
+/// The rows that each list's table must have, by its name: the record's ordinal in the batch, then the position in
+/// each list from the outermost to its own.
+pub(crate) type Places = BTreeMap<String, Vec<Vec<i64>>>;
+
+/// Adds the places of the lists in one object, itself at `at`.
+pub(crate) fn places(table: &str, fields: &Fields, columns: &[ArrayRef], row: usize, at: &[i64], out: &mut Places) {
     for (field, column) in fields.iter().zip(columns) {
-        length(&format!("{table}_{}", field.name()), column, rows.clone(), out);
+        places_in(&format!("{table}_{}", field.name()), column, row, at, out);
     }
 }
 
-fn length(name: &str, column: &ArrayRef, rows: Range<usize>, out: &mut Vec<(String, usize)>) {
-    for row in rows.filter(|row| column.is_valid(*row)) {
-        match column.data_type() {
-            DataType::Struct(fields) => lengths(name, fields, column.as_struct().columns(), row..row + 1, out),
-            DataType::List(item) => {
-                let items = column.as_list::<i32>().value(row);
-                match out.iter_mut().find(|(n, _)| n == name) {
-                    Some((_, n)) => *n += items.len(),
-                    None => out.push((name.to_owned(), items.len())),
-                }
+fn places_in(name: &str, column: &ArrayRef, row: usize, at: &[i64], out: &mut Places) {
+    match column.data_type() {
+        _ if column.is_null(row) => {}
+        DataType::Struct(fields) => places(name, fields, column.as_struct().columns(), row, at, out),
+        DataType::List(item) => {
+            let items = column.as_list::<i32>().value(row);
+            for i in 0..items.len() {
+                let at = [at, &[i as i64]].concat();
+                out.entry(name.to_owned()).or_default().push(at.clone());
                 match item.data_type() {
-                    DataType::Struct(_) => length(name, &items, 0..items.len(), out),
-                    _ => length(&format!("{name}_value"), &items, 0..items.len(), out),
+                    DataType::Struct(_) => places_in(name, &items, i, &at, out),
+                    _ => places_in(&format!("{name}_value"), &items, i, &at, out),
                 }
             }
-            _ => {}
         }
+        _ => {}
     }
 }
 
