@@ -1,9 +1,9 @@
-//! The decoder's public types.
-#![allow(unused)]
-use std::sync::Arc;
+//! What a decoder is told, and what it tells of a page.
+
 use arrow::array::RecordBatch;
-use bytes::Bytes;
-use pagemill_core::{BadRecord, Cursor, Error, Misfits, Resource};
+use pagemill_core::{BadRecord, Cursor, Error, Misfits};
+
+use crate::KernelName;
 
 /// What a value of an unknown member becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub struct Limits {
     pub cursor: usize,
     /// Bytes of a page, decompressed.
     pub page: u64,
+    /// Bad records of a page; one more fails the page.
+    pub bad_records: u64,
+    /// Bytes of a page's bad records, together; more fail the page.
+    pub bad_bytes: u64,
 }
 
 impl Default for Limits {
@@ -62,12 +66,14 @@ impl Default for Limits {
             record: 32 << 20,
             cursor: 8 << 10,
             page: u64::MAX,
+            bad_records: u64::MAX,
+            bad_bytes: 64 << 20,
         }
     }
 }
 
 /// What a decoder should do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What a value of an unknown member becomes.
     pub unknown: Unknown,
@@ -75,6 +81,25 @@ pub struct Options {
     pub framing: Option<Framing>,
     /// Limits.
     pub limits: Limits,
+    /// Rows of a batch, at most.
+    pub batch_rows: usize,
+    /// Bytes of the records of a batch: the batch ends with the record that reaches it.
+    pub batch_bytes: usize,
+    /// The kernel to scan with; `None` takes the machine's best, and so does one that the machine cannot run.
+    pub kernel: Option<KernelName>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            unknown: Unknown::default(),
+            framing: None,
+            limits: Limits::default(),
+            batch_rows: 8_192,
+            batch_bytes: 8 << 20,
+            kernel: None,
+        }
+    }
 }
 
 /// Where the next page is, as the envelope says.
@@ -117,35 +142,3 @@ pub struct Page {
 
 /// A page that cannot be read: the byte offset, the ordinal of the record and the JSON path are in its `place`.
 pub type DecodeError = Error;
-
-/// Turns the bytes of one page after another into batches of one resource.
-///
-/// After an error the decoder must be [`reset`](Decoder::reset) before the next page.
-#[derive(Debug)]
-pub struct Decoder {}
-
-impl Decoder {
-    /// A decoder for `resource`.
-    pub fn new(resource: &Resource, options: Options) -> Self { todo!() }
-
-    /// Takes bytes until a batch is full or `input` is empty.
-    ///
-    /// `Ok(Some)`: a full batch; call again, there may be input left. `Ok(None)`: all input was taken.
-    /// Where batches are cut depends on the records alone, never on how the bytes arrived.
-    ///
-    /// # Errors
-    /// When the page cannot be read any further; bad records alone are no error.
-    pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<RecordBatch>, DecodeError> { todo!() }
-
-    /// Ends the page: what was fed since the last end is a whole document. The decoder is ready for the next page.
-    ///
-    /// # Errors
-    /// When the document is not complete.
-    pub fn finish_page(&mut self) -> Result<Page, DecodeError> { todo!() }
-
-    /// The envelope's cursor, as soon as it has been read; [`Next::Absent`] before.
-    pub fn next(&self) -> Next { todo!() }
-
-    /// Forgets the page in progress.
-    pub fn reset(&mut self) { todo!() }
-}

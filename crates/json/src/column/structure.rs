@@ -1,0 +1,189 @@
+//! Objects with declared members.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, StructArray},
+    datatypes::{DataType, Fields},
+};
+use pagemill_core::{EXTRA, Error, Field, Result};
+
+use super::{Bits, Column, TextColumn};
+use crate::misfit::{Id, Ids};
+
+/// A declared member and its column.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// `"name":`, as it begins a member in `_extra`.
+    pub(crate) label: Box<[u8]>,
+    pub(crate) id: Id,
+    pub(crate) column: Column,
+}
+
+/// Objects: a column for each declared member, and perhaps an `_extra` for everything else.
+#[derive(Debug)]
+pub(crate) struct StructColumn {
+    pub(crate) nodes: Vec<Node>,
+    names: Names,
+    /// Under which unknown members are counted.
+    pub(crate) id: Id,
+    valid: Bits,
+    /// The objects' own `_extra`; without it, they write into that of the object around them.
+    extra: Option<TextColumn>,
+    /// The `_extra` of the object in progress; empty between objects.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl StructColumn {
+    pub(crate) fn new(fields: &[Field], path: &str, own_extra: bool, ids: &mut Ids) -> Self {
+        let id = ids.add(if path.is_empty() { "$" } else { path });
+        let node = |field: &Field| {
+            let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+            let id = ids.add(&path);
+            let label = format!("{}:", quoted(&field.name)).into_bytes().into();
+            Node { label, id, column: Column::new(&field.kind, &path, ids) }
+        };
+        Self {
+            nodes: fields.iter().map(node).collect(),
+            names: Names::new(fields.iter().map(|f| f.name.as_bytes())),
+            id,
+            valid: Bits::default(),
+            extra: own_extra.then(TextColumn::default),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The columns of whole records.
+    pub(crate) fn root(kind: &[Field], ids: &mut Ids) -> Self {
+        Self::new(kind, "", true, ids)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    /// The position of the member `name`; `expected` is tried first.
+    #[inline]
+    pub(crate) fn find(&self, name: &[u8], expected: usize) -> Option<usize> {
+        self.names.find(name, expected)
+    }
+
+    /// Makes row `row` an object.
+    #[inline]
+    pub(crate) fn push(&mut self, row: usize) {
+        self.fill(row);
+        self.valid.push(true);
+    }
+
+    /// Makes `text` the `_extra` of row `row`.
+    pub(crate) fn push_extra(&mut self, row: usize, text: &[u8]) {
+        if let Some(extra) = &mut self.extra {
+            extra.push(row, text);
+        }
+    }
+
+    /// Adds nulls up to `len`.
+    #[inline]
+    pub(crate) fn fill(&mut self, len: usize) {
+        self.valid.fill(len);
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.valid.truncate(len);
+        for node in &mut self.nodes {
+            node.column.truncate(len);
+        }
+        if let Some(extra) = &mut self.extra {
+            extra.truncate(len);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, len: usize, data_type: &DataType) -> Result<ArrayRef> {
+        let DataType::Struct(fields) = data_type else {
+            return Err(Error::internal("a struct column of another type"));
+        };
+        let columns = self.finish_columns(len, fields)?;
+        let nulls = self.valid.finish_nulls();
+        Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, len)?))
+    }
+
+    /// The columns of the first `len` rows, leaving none.
+    pub(crate) fn finish_columns(&mut self, len: usize, fields: &Fields) -> Result<Vec<ArrayRef>> {
+        let mut columns = Vec::with_capacity(fields.len());
+        for (node, field) in self.nodes.iter_mut().zip(fields) {
+            columns.push(node.column.finish(len, field.data_type())?);
+        }
+        if let Some(extra) = &mut self.extra {
+            debug_assert_eq!(fields.last().map(|f| f.name().as_str()), Some(EXTRA));
+            extra.fill(len);
+            columns.push(extra.finish()?);
+        }
+        Ok(columns)
+    }
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Names to positions: open addressing over a table at most a quarter full.
+#[derive(Debug)]
+struct Names {
+    names: Vec<Box<[u8]>>,
+    /// Positions in `names`; `NONE` where free. A power of two long.
+    slots: Vec<u16>,
+}
+
+const NONE: u16 = u16::MAX;
+
+impl Names {
+    fn new<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
+        let names: Vec<Box<[u8]>> = names.map(Into::into).collect();
+        let mut slots = vec![NONE; (names.len() * 4).next_power_of_two().max(8)];
+        for (position, name) in names.iter().enumerate() {
+            let mut slot = hash(name) & (slots.len() - 1);
+            while slots[slot] != NONE {
+                slot = (slot + 1) & (slots.len() - 1);
+            }
+            slots[slot] = position as u16;
+        }
+        Self { names, slots }
+    }
+
+    #[inline]
+    fn find(&self, name: &[u8], expected: usize) -> Option<usize> {
+        if self.names.get(expected).is_some_and(|n| **n == *name) {
+            return Some(expected);
+        }
+        let mut slot = hash(name) & (self.slots.len() - 1);
+        loop {
+            let position = usize::from(self.slots[slot]);
+            match self.names.get(position) {
+                None => return None,
+                Some(n) if **n == *name => return Some(position),
+                Some(_) => slot = (slot + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+}
+
+/// A hash of the length and the first and last eight bytes. The table holds the schema's names alone, so that names
+/// in the data cannot make it degenerate.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let eight = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
+    let head = eight(&name[..name.len().min(8)]);
+    let tail = eight(&name[name.len().saturating_sub(8)..]);
+    let mixed = (head ^ tail.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize
+}

@@ -1,0 +1,91 @@
+//! Text.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, StringArray},
+    buffer::{Buffer, OffsetBuffer, ScalarBuffer},
+};
+use pagemill_core::Result;
+
+use super::Bits;
+
+/// Texts end to end, where each ends, and their validity.
+#[derive(Debug)]
+pub(crate) struct TextColumn {
+    data: Vec<u8>,
+    /// One more than there are rows. A batch is cut long before its bytes could pass `i32::MAX`.
+    offsets: Vec<i32>,
+    valid: Bits,
+}
+
+impl Default for TextColumn {
+    fn default() -> Self {
+        Self { data: Vec::new(), offsets: vec![0], valid: Bits::default() }
+    }
+}
+
+impl TextColumn {
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.valid.len()
+    }
+
+    /// Makes row `row` hold `text`, which is UTF-8.
+    #[inline]
+    pub(crate) fn push(&mut self, row: usize, text: &[u8]) {
+        self.fill(row);
+        self.data.extend_from_slice(text);
+        self.end_row();
+    }
+
+    /// Makes row `row` hold what `write` appends; nothing stays when it fails.
+    #[inline]
+    pub(crate) fn push_with<E>(
+        &mut self,
+        row: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.fill(row);
+        let before = self.data.len();
+        let result = write(&mut self.data);
+        match result {
+            Ok(()) => self.end_row(),
+            Err(_) => self.data.truncate(before),
+        }
+        result
+    }
+
+    #[inline]
+    fn end_row(&mut self) {
+        self.offsets.push(self.data.len() as i32);
+        self.valid.push(true);
+    }
+
+    /// Adds nulls up to `len`.
+    #[inline]
+    pub(crate) fn fill(&mut self, len: usize) {
+        if self.valid.len() < len {
+            self.offsets.resize(len + 1, self.data.len() as i32);
+            self.valid.fill(len);
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        if len < self.len() {
+            self.offsets.truncate(len + 1);
+            self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+            self.valid.truncate(len);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<ArrayRef> {
+        let data = std::mem::take(&mut self.data);
+        self.data.reserve(data.len());
+        let mut offsets = Vec::with_capacity(self.offsets.len());
+        offsets.push(0);
+        let offsets = std::mem::replace(&mut self.offsets, offsets);
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(data), self.valid.finish_nulls())?))
+    }
+}

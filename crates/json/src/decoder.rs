@@ -1,0 +1,228 @@
+//! The decoder: windows of bytes to framed records to batches.
+
+use std::{collections::HashSet, sync::Arc};
+
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::SchemaRef,
+};
+use bytes::Bytes;
+use pagemill_core::{BadRecord, Error, Place, Resource, Result};
+
+use crate::{
+    column::StructColumn,
+    misfit::{Counter, Ids},
+    names::UnknownNames,
+    options::{DecodeError, Next, Options, Page},
+    page::{Framer, Step},
+    record,
+    scan::Scanner,
+    tokens::Bad,
+    window::Window,
+};
+
+/// Turns the bytes of one page after another into batches of one resource.
+///
+/// After an error the decoder must be [`reset`](Decoder::reset) before the next page.
+#[derive(Debug)]
+pub struct Decoder {
+    schema: SchemaRef,
+    options: Options,
+    result_declared: bool,
+    window: Window,
+    framer: Framer,
+    root: StructColumn,
+    counter: Counter,
+    names: UnknownNames,
+    /// Rows in the columns, and bytes of their records.
+    rows: usize,
+    bytes: usize,
+    /// Of the page: rows that batches have carried, bytes taken, bad records and their bytes.
+    rows_out: u64,
+    page_bytes: u64,
+    bad: Vec<BadRecord>,
+    bad_bytes: u64,
+}
+
+impl Decoder {
+    /// A decoder for `resource`.
+    #[must_use]
+    pub fn new(resource: &Resource, options: Options) -> Self {
+        let mut ids = Ids::default();
+        let root = StructColumn::root(resource.fields(), &mut ids);
+        let names: HashSet<_> = resource.fields().iter().map(|f| f.name.as_str()).collect();
+        let result_declared = names.contains("result") || names.contains("results");
+        let scanner = options.kernel.and_then(Scanner::named).unwrap_or_else(Scanner::best);
+        Self {
+            schema: resource.schema(),
+            result_declared,
+            window: Window::new(scanner),
+            framer: Framer::new(options.framing, result_declared),
+            root,
+            counter: Counter::new(ids),
+            names: UnknownNames::default(),
+            rows: 0,
+            bytes: 0,
+            rows_out: 0,
+            page_bytes: 0,
+            bad: Vec::new(),
+            bad_bytes: 0,
+            options,
+        }
+    }
+
+    /// The columns of every batch.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Takes bytes until a batch is full or `input` is empty.
+    ///
+    /// `Ok(Some)`: a full batch; call again, there may be input left. `Ok(None)`: all input was taken.
+    /// Where batches are cut depends on the records alone, never on how the bytes arrived.
+    ///
+    /// # Errors
+    /// When the page cannot be read any further; bad records alone are no error, up to [`Limits`](crate::Limits).
+    pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<RecordBatch>, DecodeError> {
+        loop {
+            if self.advance()? {
+                return self.batch().map(Some);
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let room = self.options.limits.page - self.page_bytes;
+            if room == 0 {
+                let reason = format!("a page of more than {} bytes", self.options.limits.page);
+                return Err(Error::data(reason).at(Place { byte: Some(self.page_bytes), ..Place::default() }));
+            }
+            self.framer.shift(self.window.discard(self.framer.keep_from()));
+            let before = input.len();
+            self.window.fill(input, usize::try_from(room).unwrap_or(usize::MAX));
+            self.page_bytes += (before - input.len()) as u64;
+        }
+    }
+
+    /// Ends the page: what was fed since the last end is a whole document. The decoder is ready for the next page.
+    ///
+    /// # Errors
+    /// When the document is not complete.
+    pub fn finish_page(&mut self) -> Result<Page, DecodeError> {
+        self.window.end();
+        // What is left to read lies within the last block, and so does not fill a batch by much.
+        while self.advance()? {}
+        let rest = self.batch()?;
+        let framer = std::mem::replace(&mut self.framer, Framer::new(self.options.framing, self.result_declared));
+        let page = Page {
+            rest,
+            framing: framer.framing,
+            next: framer.next_page,
+            result_count: framer.result_count,
+            partial: framer.partial,
+            records: framer.records,
+            rows: self.rows_out,
+            bad: std::mem::take(&mut self.bad),
+            misfits: self.counter.take(),
+            bytes: self.page_bytes,
+            members: framer.members.into_iter().take(16).collect(),
+        };
+        self.reset();
+        Ok(page)
+    }
+
+    /// The envelope's cursor, as soon as it has been read; [`Next::Absent`] before.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        self.framer.next_page.clone()
+    }
+
+    /// Forgets the page in progress.
+    pub fn reset(&mut self) {
+        self.window.clear();
+        self.framer = Framer::new(self.options.framing, self.result_declared);
+        self.root.truncate(0);
+        self.counter.take();
+        self.names.clear();
+        self.bad.clear();
+        (self.rows, self.bytes, self.rows_out, self.page_bytes, self.bad_bytes) = (0, 0, 0, 0, 0);
+    }
+
+    /// Reads records until a batch is full (true) or more bytes are needed (false).
+    fn advance(&mut self) -> Result<bool> {
+        loop {
+            let full = self.rows >= self.options.batch_rows || self.bytes >= self.options.batch_bytes;
+            if full && !self.window.ended() {
+                return Ok(true);
+            }
+            match self.framer.step(&self.window, &self.options.limits) {
+                Ok(Step::Record { range, next }) => {
+                    let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
+                    let unknown = self.options.unknown;
+                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.counter, &mut self.names) {
+                        Ok(next) => {
+                            self.rows += 1;
+                            self.bytes += range.len();
+                            self.counter.keep();
+                            self.framer.resume(range.end, next);
+                        }
+                        Err(bad) => {
+                            let index = self.window.index();
+                            let skipped = index[next..].partition_point(|at| (*at as usize) < range.end);
+                            self.framer.resume(range.end, next + skipped);
+                            self.quarantine(*bad, range)?;
+                        }
+                    }
+                }
+                Ok(Step::More | Step::Done) => return Ok(false),
+                Err(bad) => return Err(self.page_error(*bad, self.framer.records > 0)),
+            }
+        }
+    }
+
+    /// Undoes the row in progress and puts its record aside.
+    #[cold]
+    fn quarantine(&mut self, bad: Bad, range: std::ops::Range<usize>) -> Result<()> {
+        self.root.truncate(self.rows);
+        self.counter.discard();
+        self.names.clear();
+        self.bad_bytes += range.len() as u64;
+        let limits = &self.options.limits;
+        let too_many = self.bad.len() as u64 >= limits.bad_records || self.bad_bytes > limits.bad_bytes;
+        if bad.fatal || too_many {
+            let advice = match bad.fatal {
+                true => "declare it in the schema, or keep it in `_extra`",
+                false => "allow bad records to have them set aside in the quarantine table",
+            };
+            return Err(self.page_error(bad, true).advise(advice));
+        }
+        self.bad.push(BadRecord {
+            page: 0,
+            record: self.framer.records - 1,
+            offset: self.window.base() + range.start as u64,
+            error_offset: self.window.base() + bad.at as u64,
+            path: bad.json_path(),
+            reason: bad.reason.into_owned(),
+            bytes: Bytes::copy_from_slice(&self.window.bytes()[range]),
+        });
+        Ok(())
+    }
+
+    #[cold]
+    fn page_error(&self, bad: Bad, in_records: bool) -> Error {
+        let path = (!bad.path.is_empty()).then(|| bad.json_path());
+        let record = in_records.then(|| self.framer.records.saturating_sub(1));
+        let byte = Some(self.window.base() + bad.at as u64);
+        Error::data(bad.reason).at(Place { input: None, page: None, record, byte, path })
+    }
+
+    /// The rows so far as a batch, leaving none.
+    fn batch(&mut self) -> Result<RecordBatch> {
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        self.rows_out += rows as u64;
+        let columns = self.root.finish_columns(rows, self.schema.fields())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema(), columns, &options)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! The portable kernel: plain Rust, no instruction set assumed.
+
+use super::{BLOCK, Block, Carry, Kernel, Raw, scan_with};
+
+#[derive(Clone, Copy)]
+struct Scalar;
+
+impl Kernel for Scalar {
+    #[inline(always)]
+    fn raw(self, block: &[u8; BLOCK]) -> Raw {
+        let mut raw = Raw::default();
+        for (i, &byte) in block.iter().enumerate() {
+            let class = CLASS[usize::from(byte)];
+            raw.quote |= u64::from(class & 1) << i;
+            raw.backslash |= u64::from(class >> 1 & 1) << i;
+            raw.open |= u64::from(class >> 2 & 1) << i;
+            raw.close |= u64::from(class >> 3 & 1) << i;
+            raw.control |= u64::from(class >> 4 & 1) << i;
+            raw.wide |= u64::from(class >> 5 & 1) << i;
+        }
+        raw
+    }
+
+    #[inline(always)]
+    fn prefix_xor(self, mut bits: u64) -> u64 {
+        for shift in [1, 2, 4, 8, 16, 32] {
+            bits ^= bits << shift;
+        }
+        bits
+    }
+}
+
+/// One bit a mask of [`Raw`], in the order of its fields.
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'"' => 1,
+            b'\\' => 2,
+            b'{' | b'[' => 4,
+            b'}' | b']' => 8,
+            0..0x20 => 16,
+            0x80.. => 32,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
+pub(super) fn scan(bytes: &[u8], first: u32, carry: &mut Carry, index: &mut Vec<u32>, blocks: &mut Vec<Block>) {
+    scan_with(Scalar, bytes, first, carry, index, blocks);
+}
