@@ -103,8 +103,8 @@ impl Keys {
     pub(crate) fn child(&self, spread: Spread) -> Result<Self> {
         let Spread { parents, positions } = spread;
         // The parents were counted from these very columns, so each is within them.
-        let gather =
-            |from: &[i64]| parents.values().iter().filter_map(|&p| from.get(p as usize).copied()).collect::<Vec<_>>();
+        let at = |from: &[i64], parent: u32| from.get(parent as usize).copied().unwrap_or_default();
+        let gather = |from: &[i64]| parents.values().iter().map(|&parent| at(from, parent)).collect::<Vec<_>>();
         let key = self.key.as_ref().map(|key| take(key, &parents, None)).transpose()?;
         let around = self.positions.iter().map(|from| gather(from).into());
         Ok(Self {

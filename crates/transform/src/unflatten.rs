@@ -165,9 +165,9 @@ impl Tables {
                 paths.walk(text, &mut |n| mentioned.iter_mut().skip(n).take(1).for_each(|rows| rows.push(row)))?;
             }
         }
-        let mut mentioned = mentioned.into_iter().map(|rows_with| {
-            let mut rows_with = rows_with.into_iter().peekable();
-            BooleanBuffer::collect_bool(rows.num_rows(), |row| rows_with.next_if_eq(&row).is_some())
+        let mut mentioned = mentioned.into_iter().map(|mentions| {
+            let mut mentions = mentions.into_iter().peekable();
+            BooleanBuffer::collect_bool(rows.num_rows(), |row| mentions.next_if_eq(&row).is_some())
         });
         let columns = parts.into_iter().map(|part| part.finish(&mut mentioned)).collect::<Result<_>>()?;
         Ok((columns, any))
