@@ -5,7 +5,7 @@
 //! | [`flatten`] | [`Flatten`]: one nested batch to a root table and a child table for each list |
 //! | [`unflatten`] | [`Unflatten`]: the inverse, which shows that nothing was lost |
 //! | [`nested`] | [`Nested`]: one table, with lists and structs as they are |
-//! | [`records`] | the JSON records that a batch was made from, `_extra` merged back |
+//! | [`mod@records`] | the JSON records that a batch was made from, `_extra` merged back |
 //! | `plan` | the tables, columns and names of a resource, worked out once |
 //! | `keys` | the columns that tie a row to its record and its list |
 //! | `extra` | reading `_extra` along the declared paths |
