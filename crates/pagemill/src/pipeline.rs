@@ -1,0 +1,193 @@
+//! The pipeline: source, transform, sink, in that order.
+
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
+
+use futures::{TryStreamExt, future};
+use pagemill_core::{
+    BadRecord, Batch, Checkpoint, Error, ErrorKind, Place, Position, Result, Run, Sink, Slot, Source, Table, TableName,
+    TableSchema, Transform, quarantine,
+};
+
+use crate::report::{Report, Totals};
+
+/// Batches that are transformed at the same time, besides the one that the sink is taking.
+const IN_FLIGHT: usize = 2;
+
+/// Records from a source, through a transform, to a sink: all of them, or none.
+///
+/// ```ignore
+/// # async fn example(source: pagemill::HttpSource, members: pagemill::Resource) -> pagemill::Result<()> {
+/// use pagemill::{FileSink, Flatten, Parquet, Pipeline};
+///
+/// let sink = FileSink::new("out", Parquet::default());
+/// let report = Pipeline::new(source, Flatten::new(&members, None), sink).run().await?;
+/// println!("{} records", report.totals.records);
+/// # Ok(()) }
+/// ```
+pub struct Pipeline {
+    source: Box<dyn Source>,
+    transform: Arc<dyn Transform>,
+    sink: Box<dyn Sink>,
+    slot: Option<Slot>,
+    config: BTreeMap<String, String>,
+    max_bad_records: u64,
+}
+
+impl Pipeline {
+    /// A pipeline that takes no bad record.
+    pub fn new(source: impl Source + 'static, transform: impl Transform + 'static, sink: impl Sink + 'static) -> Self {
+        Self {
+            source: Box::new(source),
+            transform: Arc::new(transform),
+            sink: Box::new(sink),
+            slot: None,
+            config: BTreeMap::new(),
+            max_bad_records: 0,
+        }
+    }
+
+    /// The slot to fill; without one, the run is the whole of its tables.
+    #[must_use]
+    pub fn slot(mut self, slot: Option<Slot>) -> Self {
+        self.slot = slot;
+        self
+    }
+
+    /// Says what decides the bytes that are written: options by name, without secrets. The sink keeps it with the run.
+    #[must_use]
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.insert(name.into(), value.into());
+        self
+    }
+
+    /// Lets up to `n` bad records go to the table `<root>__quarantine`, which there is only if `n` is not 0.
+    #[must_use]
+    pub fn max_bad_records(mut self, n: u64) -> Self {
+        self.max_bad_records = n;
+        self
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// Whatever the stages meet. Nothing has been published then, unless the error's kind is [`ErrorKind::Unknown`].
+    pub async fn run(self) -> Result<Report> {
+        self.run_until(future::pending()).await
+    }
+
+    /// Runs to the end, or until `stop` is ready: then it gives up, leaving nothing that readers see.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`], and [`ErrorKind::Cancelled`].
+    pub async fn run_until(mut self, stop: impl Future<Output = ()> + Send) -> Result<Report> {
+        let tables = self.tables()?;
+        let root = root(&tables)?;
+        let run = Run { dataset: root.clone(), slot: self.slot.take(), config: std::mem::take(&mut self.config) };
+        let from = self.sink.open(&run, &tables).await?;
+        let mut rows: BTreeMap<TableName, u64> = BTreeMap::new();
+        let mut totals = Totals::default();
+        if !ended(from.as_ref()) {
+            rows.extend(tables.iter().map(|t| (t.name.clone(), 0)));
+            let result = {
+                let flow = pin!(self.flow(from, &root, &mut rows, &mut totals));
+                match future::select(flow, pin!(stop)).await {
+                    future::Either::Left((result, _)) => result,
+                    future::Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "the run was told to stop")),
+                }
+            };
+            if let Err(error) = result {
+                if let Err(second) = self.sink.abort().await {
+                    tracing::warn!("what was staged could not be removed: {second}");
+                }
+                return Err(error);
+            }
+        }
+        let receipt = self.sink.commit(&totals.to_json()).await?;
+        if receipt.already_published {
+            rows.clear();
+        }
+        Ok(Report { receipt, rows, totals })
+    }
+
+    /// The tables that will be written.
+    fn tables(&self) -> Result<Vec<TableSchema>> {
+        let mut tables = self.transform.tables(&self.source.schema())?;
+        if self.max_bad_records > 0 {
+            let quarantine = quarantine::schema(&root(&tables)?);
+            if tables.iter().any(|t| t.name.as_str().eq_ignore_ascii_case(quarantine.name.as_str())) {
+                return Err(Error::config(format!("the table name {} is taken", quarantine.name)));
+            }
+            tables.push(quarantine);
+        }
+        Ok(tables)
+    }
+
+    /// Moves every batch through the stages, in order.
+    async fn flow(
+        &mut self,
+        from: Option<Checkpoint>,
+        root: &TableName,
+        rows: &mut BTreeMap<TableName, u64>,
+        totals: &mut Totals,
+    ) -> Result<()> {
+        let transform = Arc::clone(&self.transform);
+        let mut bad_so_far = from.as_ref().map_or(0, |c| c.bad);
+        let mut last = None;
+        let mut batches =
+            self.source.read(from).map_ok(|batch| transformed(Arc::clone(&transform), batch)).try_buffered(IN_FLIGHT);
+        while let Some((batch, mut tables)) = batches.try_next().await? {
+            if let Some(end) = &batch.end {
+                totals.add(&end.summary);
+                bad_so_far += end.summary.bad.len() as u64;
+                if bad_so_far > self.max_bad_records {
+                    return Err(too_many(bad_so_far, self.max_bad_records, &end.summary.bad));
+                }
+                if !end.summary.bad.is_empty() {
+                    tables.push(quarantine::table(root, &end.summary.bad)?);
+                }
+            }
+            for table in tables {
+                *rows.entry(table.name.clone()).or_default() += table.rows.num_rows() as u64;
+                self.sink.write(table).await?;
+            }
+            if let Some(end) = batch.end {
+                last = Some(end.resume.next.clone());
+                self.sink.checkpoint(end.resume).await?;
+            }
+        }
+        match last {
+            Some(Position::End) => Ok(()),
+            _ => Err(Error::internal("the source stopped before its end")),
+        }
+    }
+}
+
+/// Applies the transform on a thread of its own: it is work for a processor, and the reactor has other things to do.
+async fn transformed(transform: Arc<dyn Transform>, batch: Batch) -> Result<(Batch, Vec<Table>)> {
+    let work = move || transform.apply(&batch).map(|tables| (batch, tables));
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("the transform did not finish").because(e))?
+}
+
+/// The first table, after which the run is named.
+fn root(tables: &[TableSchema]) -> Result<TableName> {
+    let first = tables.first().ok_or_else(|| Error::config("the transform makes no tables"))?;
+    Ok(first.name.clone())
+}
+
+fn ended(from: Option<&Checkpoint>) -> bool {
+    from.is_some_and(|checkpoint| checkpoint.next == Position::End)
+}
+
+fn too_many(bad: u64, allowed: u64, latest: &[BadRecord]) -> Error {
+    let place = latest.first().map_or_else(Place::default, |b| Place {
+        input: None,
+        page: Some(b.page),
+        record: Some(b.record),
+        byte: Some(b.error_offset),
+        path: Some(b.path.clone()),
+    });
+    let reason = latest.first().map_or("", |b| b.reason.as_str());
+    Error::data(format!("{bad} bad records where {allowed} are allowed: {reason}"))
+        .at(place)
+        .advise("allow more to have them set aside in the quarantine table")
+}
