@@ -1,2 +1,81 @@
 //! The `pagemill` command.
-fn main() {}
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `args` | what was typed |
+//! | `plan` | what it means: sources, transforms, sinks and how they share the memory |
+//! | `run` | a pipeline from its start to its report, or to its end by a signal |
+//! | `show` | progress, the table at the end, the report as JSON |
+//! | `schema`, `simulate` | the commands without a pipeline |
+//! | `exit` | exit codes |
+
+mod args;
+mod exit;
+mod plan;
+mod run;
+mod schema;
+mod show;
+mod simulate;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors. Output that nobody reads any more is none either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into(), None),
+    };
+    let stopped_by = run::StoppedBy::default();
+    let result = runtime.block_on(dispatch(cli.command, &stopped_by));
+    // Work that was told to stop may still be in a system call; the process need not wait for it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, stopped_by.code()),
+    }
+}
+
+async fn dispatch(command: Command, stopped_by: &run::StoppedBy) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => run::demo(args, stopped_by).await,
+        Command::Export(args) => run::export(args, stopped_by).await,
+        Command::Convert(args) => run::convert(args, stopped_by).await,
+        Command::Schema(args) => schema::show(&args),
+        Command::Simulate(args) => simulate::serve(args, stopped_by).await,
+    }
+}
+
+/// Prints an error with its causes.
+fn fail(error: &anyhow::Error, stopped_by: Option<u8>) -> ExitCode {
+    use std::io::Write;
+    let mut text = format!("pagemill: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str(&format!("\n  because: {cause}"));
+    }
+    // Standard error may be closed; the exit code says it all the same.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(exit::code(error, stopped_by))
+}
+
+/// Logs go to standard error: warnings unless PAGEMILL_LOG says otherwise.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PAGEMILL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

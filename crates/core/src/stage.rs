@@ -52,3 +52,46 @@ pub trait Sink: Send {
     /// Gives the run up, leaving nothing that readers see.
     async fn abort(&mut self) -> Result<()>;
 }
+
+impl<T: Source + ?Sized> Source for Box<T> {
+    fn schema(&self) -> SchemaRef {
+        (**self).schema()
+    }
+
+    fn read(&mut self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Batch>> {
+        (**self).read(from)
+    }
+}
+
+impl<T: Transform + ?Sized> Transform for Box<T> {
+    fn tables(&self, input: &Schema) -> Result<Vec<TableSchema>> {
+        (**self).tables(input)
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<Vec<Table>> {
+        (**self).apply(batch)
+    }
+}
+
+#[async_trait]
+impl<T: Sink + ?Sized> Sink for Box<T> {
+    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Checkpoint>> {
+        (**self).open(run, tables).await
+    }
+
+    async fn write(&mut self, table: Table) -> Result<()> {
+        (**self).write(table).await
+    }
+
+    async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {
+        (**self).checkpoint(upto).await
+    }
+
+    async fn commit(&mut self, summary: &serde_json::Value) -> Result<Receipt> {
+        (**self).commit(summary).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        (**self).abort().await
+    }
+}

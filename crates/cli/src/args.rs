@@ -1,0 +1,309 @@
+//! What was typed.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pagemill::{Rate, ResponseFormat, Slot, Unknown};
+
+/// Streaming ETL from paginated JSON APIs into columnar tables.
+#[derive(Debug, Parser)]
+#[command(name = "pagemill", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Export members of a simulated workspace: no token, no network
+    Demo(Demo),
+    /// Export a resource of the API, page after page, into tables
+    Export(Export),
+    /// Turn saved pages into tables
+    Convert(Convert),
+    /// Show the tables and columns of a resource
+    Schema(Schema),
+    /// Serve the simulated API on localhost
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many members there are
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) members: u64,
+    /// Where the tables go
+    #[arg(long, default_value = "pagemill-demo")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A built-in resource such as instant-messaging/members, or a path to a JSON Schema file
+    pub(crate) resource: String,
+    /// The integrated account to read
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: String,
+    /// Where the tables go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// A file that holds the API token; otherwise the environment's TRUTO_API_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Where the API is
+    #[arg(long, value_name = "URL", env = "TRUTO_API_BASE_URL", default_value = "https://api.truto.one")]
+    pub(crate) base_url: String,
+    #[command(flatten)]
+    pub(crate) request: RequestOptions,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// What is asked for.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Request")]
+pub(crate) struct RequestOptions {
+    /// The format of the response: unified, normalized or stream
+    #[arg(long, value_name = "F", default_value = "unified", value_parser = response_format)]
+    pub(crate) response_format: Option<ResponseFormat>,
+    /// Records to ask for in a page
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// The workspace to read, where the integration requires one
+    #[arg(long, value_name = "ID")]
+    pub(crate) workspace: Option<String>,
+    /// The channel to read, where the integration requires one
+    #[arg(long, value_name = "ID")]
+    pub(crate) channel: Option<String>,
+    /// Requests in so many seconds, at most, such as 50/10; 0 for no limit of ours
+    #[arg(long, value_name = "N/SECONDS", value_parser = rate)]
+    pub(crate) pace: Option<Option<Rate>>,
+    /// Have the API key its records by this field
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) key_by: Option<String>,
+    /// Have the API disregard the limit
+    #[arg(long)]
+    pub(crate) ignore_limit: bool,
+    /// Leave remote_data out of the response
+    #[arg(long)]
+    pub(crate) ignore_remote_data: bool,
+    /// Leave a field out of the response; may be given again
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) exclude_field: Vec<String>,
+    /// Another query parameter, name and value verbatim; may be given again
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub(crate) query: Vec<(String, String)>,
+    /// A query parameter for the provider; may be given again
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub(crate) remote_query: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// Saved pages: files, folders of files, or - for standard input
+    #[arg(required = true)]
+    pub(crate) input: Vec<PathBuf>,
+    /// A built-in resource such as instant-messaging/members, or a path to a JSON Schema file
+    #[arg(long)]
+    pub(crate) resource: String,
+    /// The integrated account that the pages are of
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
+    /// Where the tables go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// What is written, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
+    /// The format of the files
+    #[arg(long, value_enum, default_value_t = FileFormat::Parquet)]
+    pub(crate) format: FileFormat,
+    /// The slot to fill, such as dt=2026-11-23; a slot is published once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = Slot::new)]
+    pub(crate) slot: Option<Slot>,
+    /// Write one table with lists and structs
+    #[arg(long)]
+    pub(crate) nested: bool,
+    /// What becomes of members that the schema does not declare
+    #[arg(long, value_enum, default_value_t = UnknownMembers::Extra)]
+    pub(crate) unknown: UnknownMembers,
+    /// Set up to so many unreadable records aside, in the quarantine table
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) max_bad_records: u64,
+    /// Memory to use, such as 512MiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub(crate) memory: Size,
+    /// Compression, such as zstd:3, snappy, lz4 or none
+    #[arg(long, value_name = "CODEC[:LEVEL]")]
+    pub(crate) compression: Option<String>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The format of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// Apache Parquet
+    Parquet,
+    /// Arrow IPC files
+    Arrow,
+    /// Arrow IPC streams
+    ArrowStream,
+    /// JSON, a row a line
+    Ndjson,
+}
+
+/// What becomes of unknown members.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum UnknownMembers {
+    /// Keep them in the column _extra
+    Extra,
+    /// Drop and count them
+    Ignore,
+    /// Fail the run
+    Fail,
+}
+
+impl From<UnknownMembers> for Unknown {
+    fn from(unknown: UnknownMembers) -> Self {
+        match unknown {
+            UnknownMembers::Extra => Self::Extra,
+            UnknownMembers::Ignore => Self::Ignore,
+            UnknownMembers::Fail => Self::Fail,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// A built-in resource such as instant-messaging/members, or a path to a JSON Schema file; all built-in ones if none
+    pub(crate) resource: Option<String>,
+    /// How to show it
+    #[arg(long = "as", value_enum, default_value_t = SchemaForm::Arrow)]
+    pub(crate) form: SchemaForm,
+    /// One table with lists and structs
+    #[arg(long)]
+    pub(crate) nested: bool,
+}
+
+/// How to show a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// Tables with their columns and Arrow types
+    Arrow,
+    /// The JSON Schema document
+    JsonSchema,
+    /// CREATE TABLE statements
+    Sql,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// How many members there are
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) members: u64,
+    /// Another seed makes other members
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The only token to accept; any is accepted otherwise
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+    /// Answer 429 beyond so many requests in so many seconds, such as 50/10
+    #[arg(long, value_name = "N/SECONDS", value_parser = rate)]
+    pub(crate) rate: Option<Option<Rate>>,
+    /// The most records a page may have
+    #[arg(long, value_name = "N")]
+    pub(crate) max_limit: Option<u64>,
+    /// Compress answers for clients that accept gzip
+    #[arg(long)]
+    pub(crate) gzip: bool,
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(format!("{unit:?} is no unit; use KiB, MiB or GiB")),
+        };
+        let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
+        match bytes {
+            Some(bytes) if bytes >= 32 << 20 => Ok(Self(bytes)),
+            Some(_) => Err("less than 32MiB is too little to work with".to_owned()),
+            None => Err("a size is a number with a unit, such as 256MiB".to_owned()),
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// `50/10`, or `0` for none.
+fn rate(text: &str) -> Result<Option<Rate>, String> {
+    if text == "0" {
+        return Ok(None);
+    }
+    let wrong = || "write it as requests/seconds, such as 50/10".to_owned();
+    let (requests, seconds) = text.split_once('/').ok_or_else(wrong)?;
+    let (requests, seconds) = (requests.parse().map_err(|_| wrong())?, seconds.parse().map_err(|_| wrong())?);
+    if requests == 0 || seconds == 0 {
+        return Err(wrong());
+    }
+    Ok(Some(Rate { requests, per: Duration::from_secs(seconds) }))
+}
+
+fn response_format(text: &str) -> Result<ResponseFormat, String> {
+    match text {
+        "unified" => Ok(ResponseFormat::Unified),
+        "normalized" => Ok(ResponseFormat::Normalized),
+        "stream" => Ok(ResponseFormat::Stream),
+        "raw" => Ok(ResponseFormat::Raw),
+        _ => Err("use unified, normalized or stream".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_rates_are_read() {
+        assert_eq!("256MiB".parse(), Ok(Size(256 << 20)));
+        assert_eq!("1g".parse(), Ok(Size(1 << 30)));
+        assert!("1MiB".parse::<Size>().is_err());
+        assert!("lots".parse::<Size>().is_err());
+        assert_eq!(rate("0"), Ok(None));
+        assert!(rate("50/10").is_ok_and(|r| r.is_some_and(|r| r.requests == 50)));
+        assert!(rate("0/0").is_err() && rate("50").is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! What was typed, as parts of a pipeline.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use pagemill::{
+    Error, FileSink, Flatten, Format, Nested, Pace, Pipeline, Request, Resource, ResponseFormat, Sink, Source, Transform, json,
+};
+use secrecy::SecretString;
+
+use crate::args::{FileFormat, OutputOptions, RequestOptions};
+
+/// A built-in resource, or one described by a file.
+pub(crate) fn resource(name: &str) -> anyhow::Result<Resource> {
+    if Resource::catalog().any(|known| known == name) {
+        return Ok(Resource::builtin(name)?);
+    }
+    if !Path::new(name).exists() {
+        return Ok(Resource::builtin(name)?);
+    }
+    let text = fs::read_to_string(name).map_err(|e| Error::config(format!("{name} cannot be read")).because(e))?;
+    Ok(Resource::from_json_schema(&text)?)
+}
+
+/// The token: from a file, or from the environment.
+pub(crate) fn token(file: Option<&Path>) -> anyhow::Result<SecretString> {
+    let text = match file {
+        Some(path) => fs::read_to_string(path)
+            .map_err(|e| Error::config(format!("the token file {} cannot be read", path.display())).because(e))?,
+        None => std::env::var("TRUTO_API_TOKEN").map_err(|_| {
+            Error::config("there is no API token").advise("set TRUTO_API_TOKEN, or name a file with --token-file")
+        })?,
+    };
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(Error::config("the API token is empty").into());
+    }
+    Ok(token.to_owned().into())
+}
+
+/// The request for `account`.
+pub(crate) fn request(account: &str, options: &RequestOptions) -> Request {
+    let mut request = Request::new(account)
+        .response_format(options.response_format.unwrap_or(ResponseFormat::Unified))
+        .ignore_limit(options.ignore_limit)
+        .ignore_remote_data(options.ignore_remote_data);
+    if let Some(limit) = options.limit {
+        request = request.limit(limit);
+    }
+    if let Some(field) = &options.key_by {
+        request = request.key_by(field);
+    }
+    if let Some(id) = &options.workspace {
+        request = request.workspace(id);
+    }
+    if let Some(id) = &options.channel {
+        request = request.channel(id);
+    }
+    for field in &options.exclude_field {
+        request = request.exclude_field(field);
+    }
+    for (name, value) in &options.remote_query {
+        request = request.remote_query(name, value);
+    }
+    for (name, value) in &options.query {
+        request = request.pair(name, value);
+    }
+    request
+}
+
+/// How fast to ask.
+pub(crate) fn pace(options: &RequestOptions) -> Pace {
+    match options.pace {
+        None => Pace::default(),
+        Some(None) => Pace::Headers,
+        Some(Some(rate)) => Pace::Fixed(rate),
+    }
+}
+
+/// How the decoder deals with what does not fit.
+pub(crate) fn decode(output: &OutputOptions) -> json::Options {
+    let limits = json::Limits { bad_records: output.max_bad_records, ..json::Limits::default() };
+    json::Options { unknown: output.unknown.into(), limits, ..json::Options::default() }
+}
+
+/// Bytes of decoded pages that may wait: a quarter of the memory.
+pub(crate) fn page_budget(output: &OutputOptions) -> usize {
+    usize::try_from(output.memory.0 / 4).unwrap_or(usize::MAX)
+}
+
+/// The pipeline behind a source.
+pub(crate) fn pipeline(
+    source: impl Source + 'static,
+    resource: &Resource,
+    account: Option<&str>,
+    out: &Path,
+    output: &OutputOptions,
+) -> anyhow::Result<Pipeline> {
+    let account = account.map(str::to_owned);
+    let transform: Box<dyn Transform> = match output.nested {
+        true => Box::new(Nested::new(resource, account.clone())),
+        false => Box::new(Flatten::new(resource, account.clone())),
+    };
+    let format = format(output)?;
+    let described = format.describe();
+    let sink: Box<dyn Sink> = Box::new(FileSink::new(out, format));
+    let mut pipeline = Pipeline::new(source, transform, sink)
+        .slot(output.slot.clone())
+        .max_bad_records(output.max_bad_records)
+        .config("resource", resource.name())
+        .config("format", described)
+        .config("layout", if output.nested { "nested" } else { "flat" })
+        .config("unknown", format!("{:?}", output.unknown).to_lowercase());
+    if let Some(account) = account {
+        pipeline = pipeline.config("account", account);
+    }
+    Ok(pipeline)
+}
+
+/// The format of the files. Row groups take at most a quarter of the memory before they are written.
+fn format(output: &OutputOptions) -> anyhow::Result<std::sync::Arc<dyn Format>> {
+    let compression = output.compression.as_deref();
+    let format = match output.format {
+        FileFormat::Parquet => crate::plan::parquet(compression, output.memory.0 / 4),
+        FileFormat::Arrow | FileFormat::ArrowStream => arrow(output.format, compression),
+        FileFormat::Ndjson => ndjson(compression),
+    };
+    format.context("--compression")
+}

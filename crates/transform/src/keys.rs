@@ -1,0 +1,161 @@
+//! The columns that tie a row to its record and its list.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::{
+    array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_null_array},
+    buffer::{Buffer, OffsetBuffer, ScalarBuffer},
+    compute::take,
+    datatypes::DataType,
+};
+use pagemill_core::{Error, Result};
+
+/// The account's column: one value, as often as needed.
+///
+/// The column is made once and handed out in slices, so that a batch costs no copy of it.
+#[derive(Debug)]
+pub(crate) struct Account {
+    id: Option<String>,
+    made: Mutex<ArrayRef>,
+}
+
+/// Columns longer than this are made anew, so that one large batch does not stay in memory.
+const KEPT: usize = 1 << 16;
+
+impl Account {
+    pub(crate) fn new(id: Option<String>) -> Self {
+        Self { id, made: Mutex::new(new_null_array(&DataType::Utf8, 0)) }
+    }
+
+    /// The column, `rows` long.
+    pub(crate) fn column(&self, rows: usize) -> Result<ArrayRef> {
+        if rows > KEPT {
+            return self.make(rows);
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.len() < rows {
+            *made = self.make(rows.next_power_of_two())?;
+        }
+        Ok(made.slice(0, rows))
+    }
+
+    fn make(&self, rows: usize) -> Result<ArrayRef> {
+        let Some(id) = &self.id else { return Ok(new_null_array(&DataType::Utf8, rows)) };
+        let bytes = id.len().checked_mul(rows).filter(|n| i32::try_from(*n).is_ok());
+        if bytes.is_none() {
+            return Err(Error::data(format!("a batch of {rows} rows is too large for one column"))
+                .advise("use smaller batches"));
+        }
+        let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(id.len(), rows));
+        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from(id.repeat(rows).into_bytes()), None)?))
+    }
+}
+
+/// Which item of which parent each row of a child table is.
+#[derive(Debug)]
+pub(crate) struct Spread {
+    parents: UInt32Array,
+    positions: Vec<i64>,
+}
+
+impl Spread {
+    /// From the lengths of the parents' lists, which add up to `total`; a null list has no items.
+    ///
+    /// Fails when they do not add up.
+    pub(crate) fn new(counts: &Int64Array, total: usize) -> Result<Self> {
+        let wrong = || Error::data(format!("the lengths of the lists do not add up to their {total} items"));
+        let rows = u32::try_from(counts.len()).map_err(|_| wrong())?;
+        let mut parents = Vec::with_capacity(total);
+        let mut positions = Vec::with_capacity(total);
+        for (parent, &count) in (0..rows).zip(counts.values().iter()) {
+            if count == 0 || counts.is_null(parent as usize) {
+                continue;
+            }
+            let len = usize::try_from(count).ok().filter(|len| *len <= total - parents.len()).ok_or_else(wrong)?;
+            parents.resize(parents.len() + len, parent);
+            positions.extend(0..count);
+        }
+        if parents.len() != total {
+            return Err(wrong());
+        }
+        Ok(Self { parents: parents.into(), positions })
+    }
+}
+
+/// The keys of a table's rows, but for the account.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    rows: ScalarBuffer<i64>,
+    key: Option<ArrayRef>,
+    /// True in child tables only: the root table has its key among its own columns.
+    child: bool,
+    /// Positions, outermost list first, the table's own last.
+    positions: Vec<ScalarBuffer<i64>>,
+}
+
+impl Keys {
+    /// Of the root table: the ordinals of its rows, and the column that identifies them.
+    pub(crate) fn root(rows: ScalarBuffer<i64>, key: Option<ArrayRef>) -> Self {
+        Self { rows, key, child: false, positions: Vec::new() }
+    }
+
+    /// Of a child table.
+    pub(crate) fn child(&self, spread: Spread) -> Result<Self> {
+        let Spread { parents, positions } = spread;
+        // The parents were counted from these very columns, so each is within them.
+        let at = |from: &[i64], parent: u32| from.get(parent as usize).copied().unwrap_or_default();
+        let gather = |from: &[i64]| parents.values().iter().map(|&parent| at(from, parent)).collect::<Vec<_>>();
+        let key = self.key.as_ref().map(|key| take(key, &parents, None)).transpose()?;
+        let around = self.positions.iter().map(|from| gather(from).into());
+        Ok(Self {
+            rows: gather(&self.rows).into(),
+            key,
+            child: true,
+            positions: around.chain([positions.into()]).collect(),
+        })
+    }
+
+    /// How many rows they are for.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The columns, in the table's order.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = ArrayRef> {
+        let ints = |values: &ScalarBuffer<i64>| Arc::new(Int64Array::new(values.clone(), None)) as ArrayRef;
+        let key = self.key.iter().filter(|_| self.child).map(Arc::clone);
+        [ints(&self.rows)].into_iter().chain(key).chain(self.positions.iter().map(ints))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::*;
+
+    #[test]
+    fn the_account_is_made_once_and_shared() {
+        let account = Account::new(Some("acme".into()));
+        let (long, short) = (account.column(100).expect("fits"), account.column(3).expect("fits"));
+        assert_eq!(short.as_string::<i32>(), &StringArray::from(vec!["acme"; 3]));
+        assert_eq!(
+            long.as_string::<i32>().values().as_ptr(),
+            short.as_string::<i32>().values().as_ptr(),
+            "the bytes are the same memory"
+        );
+        assert_eq!(account.column(KEPT + 1).expect("fits").len(), KEPT + 1);
+        assert_eq!(Account::new(None).column(2).expect("fits").null_count(), 2);
+        assert!(Account::new(Some("x".repeat(1 << 20))).column(1 << 12).is_err());
+    }
+
+    #[test]
+    fn lengths_that_do_not_add_up_are_refused() {
+        let counts = |values: Vec<Option<i64>>| Int64Array::from(values);
+        let spread = Spread::new(&counts(vec![Some(2), None, Some(0), Some(1)]), 3).expect("adds up");
+        assert_eq!((spread.parents.values().to_vec(), spread.positions), (vec![0, 0, 3], vec![0, 1, 0]));
+        for wrong in [vec![Some(2)], vec![Some(4)], vec![Some(-1), Some(4)], vec![Some(i64::MAX), Some(4)], vec![]] {
+            assert!(Spread::new(&counts(wrong.clone()), 3).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+# What CI runs.
+ci:
+    .ci/run
+
+# Licences, bans and sources of all dependencies. Builds cargo-deny first, which takes some minutes.
+deny:
+    cargo deny --version || cargo install cargo-deny --locked
+    cargo deny check licenses bans sources
+
+# All benches; they check their answers first.
+bench:
+    cargo bench -p benches
+
+# The decode bench against its peers.
+bench-decode:
+    cargo bench -p benches --bench decode
+
+# A virtual environment with other people's readers.
+venv:
+    test -d target/venv || python3 -m venv target/venv
+    target/venv/bin/pip install --quiet duckdb pyarrow polars
+
+# Compares every value of every table with what Python's json reads from the same pages.
+readers: venv
+    cargo build --release --locked
+    target/venv/bin/python tests/python/readers.py target/release/pagemill
+
+# The vendor's own Python SDK reads all members of the simulator.
+sdk:
+    test -d target/venv-sdk || python3 -m venv target/venv-sdk
+    target/venv-sdk/bin/pip install --quiet --ignore-requires-python --no-deps truto-python-sdk
+    target/venv-sdk/bin/pip install --quiet aiohttp
+    cargo build --release --locked
+    tests/python/sdk.sh target/release/pagemill target/venv-sdk/bin/python
