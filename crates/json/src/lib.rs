@@ -45,4 +45,4 @@ mod window;
 
 pub use decoder::Decoder;
 pub use options::{DecodeError, Framing, Limits, Next, Options, Page, Unknown};
-pub use scan::KernelName;
+pub use scan::{KernelName, count_structurals};

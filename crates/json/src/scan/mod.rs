@@ -202,6 +202,27 @@ impl Scanner {
     }
 }
 
+/// How many quotes of strings, and brackets outside strings, `bytes` has, by the kernel `kernel`; `None` where this
+/// machine cannot run it. This is stage 1 alone, at the size of piece that the decoder works in: for benches, and for
+/// finding out which kernel a bug is in.
+#[must_use]
+pub fn count_structurals(bytes: &[u8], kernel: KernelName) -> Option<usize> {
+    const PIECE: usize = 64 << 10;
+    let scanner = Scanner::named(kernel)?;
+    let (mut carry, mut index, mut blocks) = (Carry::default(), Vec::new(), Vec::new());
+    let mut count = 0;
+    let whole = bytes.len() / BLOCK * BLOCK;
+    let mut tail = [b' '; BLOCK];
+    tail[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+    for piece in bytes[..whole].chunks(PIECE).chain([&tail[..]]) {
+        index.clear();
+        blocks.clear();
+        scanner.scan(piece, 0, &mut carry, &mut index, &mut blocks);
+        count += index.len();
+    }
+    Some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
