@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use pagemill_simulator::{
-    ACCOUNT, Builder, FIELDS, MICROSOFT_ACCOUNT, PageOptions, Profile, Rate, SLACK_ACCOUNT, Served, Simulator,
-    TEAMS_ACCOUNT, members_page,
+    ACCOUNT, Builder, FIELDS, MAX_MEMBERS, MICROSOFT_ACCOUNT, PageOptions, Profile, Rate, SLACK_ACCOUNT, Served,
+    Simulator, TEAMS_ACCOUNT, members_page,
 };
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -440,6 +440,28 @@ async fn a_simulator_stops_when_told_and_when_dropped() {
     http.get(simulator.url()).send().await.expect("answers");
     simulator.shutdown().await;
     assert!(std::net::TcpListener::bind(address).is_ok(), "the port is free again");
+
+    let simulator = Simulator::builder().start().await.expect("starts");
+    let address = simulator.address();
+    drop(simulator);
+    let freed = async {
+        while std::net::TcpListener::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("a dropped simulator lets go of its port");
+}
+
+#[tokio::test]
+async fn any_number_of_members_is_there_without_being_held() {
+    let client = start(Simulator::builder().members(u64::MAX).seed(4)).await;
+    let page = client.page(MEMBERS, ACCOUNT, "limit=3").await;
+    assert_eq!(records(std::slice::from_ref(&page)), all(4, 3));
+    let far = members_page(4, MAX_MEMBERS - 2..MAX_MEMBERS, &PageOptions::default());
+    let far = records(&[serde_json::from_slice(&far).expect("a page")]);
+    for (id, expected) in ids(&far).iter().zip(&far) {
+        assert_eq!(&client.page(&format!("{MEMBERS}/{id}"), ACCOUNT, "").await, expected);
+    }
 }
 
 #[tokio::test]
