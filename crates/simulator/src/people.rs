@@ -188,7 +188,7 @@ impl People {
             first_name,
             last_name,
             name,
-            groups: several(life, self.places.groups.len(), [45, 30, 18, 7]),
+            groups: several(life, self.places.groups.len(), [38, 32, 20, 10]),
             organizations: several(life, self.places.organizations.len(), [20, 72, 8, 0]),
             workspaces: self.places.workspaces_of(index),
             verified: life.below(10) > 1,
@@ -306,11 +306,9 @@ fn avatar(provider: Provider, hash: u64) -> String {
 }
 
 fn bio(random: &mut Random) -> String {
-    match random.below(10) {
-        0 => String::new(),
-        1..8 => random.pick(words::SENTENCES).to_owned(),
-        _ => format!("{} {}", random.pick(words::SENTENCES), random.pick(words::SENTENCES)),
-    }
+    let count = [0, 1, 1, 1, 1, 2, 2, 2, 3, 3][random.below(10) as usize];
+    let sentences: Vec<_> = (0..count).map(|_| random.pick(words::SENTENCES)).collect();
+    sentences.join(" ")
 }
 
 fn emails(random: &mut Random, username: &str) -> Vec<Email> {

@@ -69,13 +69,16 @@ fn slack(member: &Member, places: &Places, json: &mut Json<'_>) {
             json.string_or_null(member.emails.first().map(|email| email.address.as_str()));
             json.text("first_name", member.first_name);
             json.text("last_name", member.last_name);
-            for size in ["24", "48", "72", "192", "512"] {
+            for size in ["24", "32", "48", "72", "192", "512", "1024"] {
                 json.text(
                     &["image_", size].concat(),
                     &["https://avatars.example.com/2026-03-14/", &hash, "_", size, ".png"].concat(),
                 );
             }
+            json.flag("is_custom_image", true);
             json.text("status_text_canonical", "");
+            json.text("huddle_state", "default_unset");
+            json.text("pronouns", "");
             json.text("team", team);
         });
         json.flag("is_admin", member.kind == "admin");
@@ -134,6 +137,10 @@ fn teams(member: &Member, places: &Places, json: &mut Json<'_>) {
                 }
             });
             json.text("displayName", &member.name);
+            json.text("department", random.pick(&["Sales", "Engineering", "Büro & Recht"]));
+            json.text("companyName", random.pick(words::ORGANIZATIONS));
+            json.text("userType", if member.kind == "guest" { "Guest" } else { "Member" });
+            json.text("usageLocation", random.pick(&["DE", "US", "JP", "NG"]));
             json.text("givenName", member.first_name);
             json.text("jobTitle", member.title);
             json.key("mail");
@@ -145,6 +152,7 @@ fn teams(member: &Member, places: &Places, json: &mut Json<'_>) {
             json.text("surname", member.last_name);
             json.text("userPrincipalName", email.unwrap_or(&member.username));
             json.text("id", &id);
+            json.text("employeeId", &(100_000 + random.below(900_000)).to_string());
             json.flag("accountEnabled", member.status != "inactive");
             json.key("createdDateTime");
             json.quoted(|out| member.dates[1].write(out));

@@ -11,6 +11,25 @@ pub(crate) struct Style {
     pub(crate) solidus: bool,
 }
 
+/// What a byte of a string is, so that each style can pick what it escapes.
+const ALWAYS: u8 = 1;
+const NON_ASCII: u8 = 2;
+const SOLIDUS: u8 = 4;
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            0..=0x1f | b'"' | b'\\' => ALWAYS,
+            b'/' => SOLIDUS,
+            0x80.. => NON_ASCII,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
 /// Appends one JSON value.
 pub(crate) struct Json<'a> {
     out: &'a mut Vec<u8>,
@@ -124,29 +143,18 @@ impl<'a> Json<'a> {
 
     /// A string, escaped as the style says.
     pub(crate) fn string(&mut self, text: &str) {
+        let mask = ALWAYS | if self.style.ascii { NON_ASCII } else { 0 } | if self.style.solidus { SOLIDUS } else { 0 };
         self.out.push(b'"');
-        let bytes = text.as_bytes();
-        let mut copied = 0;
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            let plain = match byte {
-                b'"' | b'\\' | 0..=0x1f => false,
-                b'/' => !self.style.solidus,
-                0x80.. => !self.style.ascii,
-                _ => true,
-            };
-            if plain {
-                at += 1;
-                continue;
-            }
-            self.out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());
-            // Every byte that is not plain begins a character, so this never cuts one.
-            let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-            self.escape(character);
-            at += character.len_utf8();
-            copied = at;
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(|byte| CLASS[usize::from(byte)] & mask != 0) {
+            // The byte that stopped us begins a character, so neither cut goes through one.
+            let (plain, odd) = rest.split_at(at);
+            self.out.extend_from_slice(plain.as_bytes());
+            let mut characters = odd.chars();
+            characters.next().into_iter().for_each(|character| self.escape(character));
+            rest = characters.as_str();
         }
-        self.out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+        self.out.extend_from_slice(rest.as_bytes());
         self.out.push(b'"');
     }
 

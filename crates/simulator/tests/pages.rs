@@ -185,7 +185,7 @@ fn duplicates_lose_under_a_key_and_missing_keys_are_left_out() {
 
 #[test]
 fn the_rich_mix_is_really_there() {
-    let page = lines(2, 0..20_000, PageOptions::default());
+    let page = lines(2, 0..20_000, PageOptions { remote_data: false, ..PageOptions::default() });
     let text = String::from_utf8(page.clone()).expect("UTF-8");
     for what in [
         "\\\"",
