@@ -1,1 +1,1 @@
-//! Pagemill's tests.
+//! Tests of the whole; see `tests/`.

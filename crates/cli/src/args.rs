@@ -65,8 +65,8 @@ pub(crate) struct Export {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestOptions {
-    /// The format of the response: unified, normalized or stream
-    #[arg(long, value_name = "F", default_value = "unified", value_parser = response_format)]
+    /// The format of the response: unified (the default), normalized or stream
+    #[arg(long, value_name = "F")]
     pub(crate) response_format: Option<ResponseFormat>,
     /// Records to ask for in a page
     #[arg(long, value_name = "N")]
@@ -273,16 +273,6 @@ fn rate(text: &str) -> Result<Option<Rate>, String> {
         return Err(wrong());
     }
     Ok(Some(Rate { requests, per: Duration::from_secs(seconds) }))
-}
-
-fn response_format(text: &str) -> Result<ResponseFormat, String> {
-    match text {
-        "unified" => Ok(ResponseFormat::Unified),
-        "normalized" => Ok(ResponseFormat::Normalized),
-        "stream" => Ok(ResponseFormat::Stream),
-        "raw" => Ok(ResponseFormat::Raw),
-        _ => Err("use unified, normalized or stream".to_owned()),
-    }
 }
 
 #[cfg(test)]

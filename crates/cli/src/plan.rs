@@ -73,7 +73,7 @@ pub(crate) fn pace(options: &RequestOptions) -> Pace {
     match options.pace {
         None => Pace::default(),
         Some(None) => Pace::Headers,
-        Some(Some(rate)) => Pace::Fixed(rate),
+        Some(Some(rate)) => Pace::AtMost(rate),
     }
 }
 

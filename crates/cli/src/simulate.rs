@@ -16,7 +16,7 @@ pub(crate) async fn serve(args: Simulate, stopped_by: &StoppedBy) -> anyhow::Res
         builder = builder.max_limit(limit);
     }
     if let Some(Some(rate)) = args.rate {
-        builder = builder.account_rate(pagemill_simulator::Rate::new(rate.requests, rate.per));
+        builder = builder.account_rate(pagemill_simulator::Rate { requests: rate.requests, window: rate.per });
     }
     let simulator = builder.start().await.map_err(|e| {
         pagemill::Error::new(pagemill::ErrorKind::Create, format!("port {} cannot be listened on", args.port)).because(e)
