@@ -11,6 +11,7 @@
 //! | `tokens` | the tokens that these three read, and the errors they give |
 //! | `column` | the columns in the making, one file per shape |
 //! | `text`, `number`, `time` | exact scalars |
+//! | `raw` | the few unsafe functions besides the kernels |
 //! | `misfit`, `names` | counts of values outside their columns; names that may not come twice |
 //!
 //! ```
@@ -35,6 +36,7 @@ mod names;
 mod number;
 mod options;
 mod page;
+mod raw;
 mod record;
 mod scan;
 mod skip;

@@ -270,7 +270,7 @@ impl Framer {
             self.state = State::Record { first: true };
         } else {
             let Some(end) = self.value_end(&t, window)? else { return Ok(false) };
-            let mut t = Tokens { bytes: &t.bytes[..end], ..t.clone() };
+            let mut t = Tokens { end, ..t.clone() };
             check_text(&t, start, end)?;
             let value = t.at;
             skip::value(&mut t, 1).map_err(|bad| bad.under(step))?;
@@ -445,8 +445,8 @@ impl Framer {
             _ => {
                 let ends =
                     |b: &u8| matches!(b, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"') || b.is_ascii_whitespace();
-                let found = t.bytes[t.at..].iter().position(ends).map(|n| t.at + n);
-                found.or_else(|| window.ended().then_some(t.bytes.len()))
+                let found = t.bytes[t.at..t.end].iter().position(ends).map(|n| t.at + n);
+                found.or_else(|| window.ended().then_some(t.end))
             }
         };
         within_limit(t.at, end.unwrap_or(window.scanned()), t.limits)?;

@@ -8,6 +8,7 @@ use crate::{
     names::UnknownNames,
     number,
     options::Unknown,
+    scan::{BLOCK, Block},
     skip, text, time,
     tokens::{Bad, Parse, Tokens},
 };
@@ -24,11 +25,20 @@ pub(crate) fn read(
     names: &mut UnknownNames,
 ) -> Parse<usize> {
     let mut walk = Walk { t: tokens, unknown, counter, names };
-    let (from, to) = (walk.t.at, walk.t.bytes.len());
-    if let Some(at) = walk.t.first(from, to, |b| b.control) {
+    let (from, to) = (walk.t.at, walk.t.end);
+    let mut seen = Block::default();
+    for block in walk.t.blocks.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or_default() {
+        seen.control |= block.control;
+        seen.wide |= block.wide;
+        seen.backslash |= block.backslash;
+    }
+    walk.t.escapes = seen.backslash != 0;
+    if seen.control != 0
+        && let Some(at) = walk.t.first(from, to, |b| b.control)
+    {
         return Err(Bad::new(at, "a raw control character within a string"));
     }
-    if walk.t.any(from, to, |b| b.wide)
+    if seen.wide != 0
         && let Err(error) = simdutf8::compat::from_utf8(&walk.t.bytes[from..to])
     {
         return Err(Bad::new(from + error.valid_up_to(), "bytes that are not UTF-8"));
@@ -116,6 +126,24 @@ impl Walk<'_, '_> {
         let mut any = false;
         let mut expected = 0;
         loop {
+            // Members mostly come in the order in which they are declared.
+            if let Some(node) = object.nodes.get_mut(expected)
+                && let Some(len) = node.begins(&self.t.bytes[self.t.at..])
+                && node.rows <= row
+            {
+                self.t.at += len;
+                self.t.next += 2;
+                self.t.skip_space();
+                node.rows = row + 1;
+                any |= self
+                    .value(&mut node.column, node.id, row, Label::Member(&node.label), extra, depth + 1)
+                    .map_err(|bad| bad.under(|| format!(".{}", name_of(&node.label))))?;
+                expected += 1;
+                if self.end_member()? {
+                    break;
+                }
+                continue;
+            }
             if self.t.byte() != b'"' {
                 return Err(self.t.expected("a name"));
             }
@@ -141,9 +169,10 @@ impl Walk<'_, '_> {
                 Some(position) => {
                     expected = position + 1;
                     let node = &mut object.nodes[position];
-                    if node.column.len() > row {
+                    if node.rows > row {
                         return Err(Bad::new(name.open, "a name that was there before"));
                     }
+                    node.rows = row + 1;
                     any |= self
                         .value(&mut node.column, node.id, row, Label::Member(&node.label), extra, depth + 1)
                         .map_err(|bad| bad.under(|| format!(".{}", name_of(&node.label))))?;
@@ -159,16 +188,30 @@ impl Walk<'_, '_> {
                     self.unknown(object.id, &bytes[name.open..=name.close], name.open, extra, depth + 1)?;
                 }
             }
-            self.t.skip_space();
-            match self.t.byte() {
-                b',' => self.t.at += 1,
-                b'}' => break self.t.bracket(),
-                _ => return Err(self.t.expected("`,` or `}`")),
+            if self.end_member()? {
+                break;
             }
-            self.t.skip_space();
         }
         self.names.check_since(before, self.t.bytes)?;
         Ok(any)
+    }
+
+    /// Passes the comma, or the bracket, after a member; true when the object has ended.
+    #[inline]
+    fn end_member(&mut self) -> Parse<bool> {
+        self.t.skip_space();
+        match self.t.byte() {
+            b',' => {
+                self.t.at += 1;
+                self.t.skip_space();
+                Ok(false)
+            }
+            b'}' => {
+                self.t.bracket();
+                Ok(true)
+            }
+            _ => Err(self.t.expected("`,` or `}`")),
+        }
     }
 
     /// Passes the bracket here and the white space after it.
@@ -221,13 +264,12 @@ impl Walk<'_, '_> {
         let reason = match (&mut *column, first) {
             (Column::Text(column), b'"') => {
                 let string = self.t.text()?;
-                let inside = string.of(bytes);
                 if string.escaped {
                     column
-                        .push_with(row, |out| text::unescape(inside, out))
+                        .push_with(row, |out| text::unescape(string.of(bytes), out))
                         .map_err(|(at, why)| Bad::new(start + 1 + at, why))?;
                 } else {
-                    column.push(row, inside);
+                    column.push_part(row, bytes, string.open + 1, string.close);
                 }
                 return Ok(true);
             }
@@ -281,7 +323,7 @@ impl Walk<'_, '_> {
             }
             (Column::Json(column), _) => {
                 let range = skip::value(&mut self.t, depth)?;
-                column.push(row, &bytes[range]);
+                column.push_part(row, bytes, range.start, range.end);
                 return Ok(true);
             }
             (Column::Struct(object), b'{') => {

@@ -62,10 +62,15 @@ impl Text {
 /// `next` is always the first index entry at or after `at`; every token that has entries consumes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens<'a> {
+    /// The bytes, and some more beyond their end that may be looked at.
     pub(crate) bytes: &'a [u8],
+    /// Where they end.
+    pub(crate) end: usize,
     pub(crate) index: &'a [u32],
     pub(crate) blocks: &'a [Block],
     pub(crate) limits: &'a Limits,
+    /// False when there is surely no backslash.
+    pub(crate) escapes: bool,
     pub(crate) at: usize,
     pub(crate) next: usize,
 }
@@ -80,7 +85,14 @@ impl Tokens<'_> {
     /// Passes white space.
     #[inline]
     pub(crate) fn skip_space(&mut self) {
-        while self.at < self.bytes.len() && matches!(self.bytes[self.at], b' ' | b'\n' | b'\r' | b'\t') {
+        // Most of the time there is none.
+        if self.byte() <= b' ' {
+            self.skip_some_space();
+        }
+    }
+
+    fn skip_some_space(&mut self) {
+        while self.at < self.end && matches!(self.byte(), b' ' | b'\n' | b'\r' | b'\t') {
             self.at += 1;
         }
     }
@@ -101,7 +113,7 @@ impl Tokens<'_> {
             return Err(Bad::new(open, "a string that is not closed"));
         };
         let close = close as usize;
-        if first as usize != open || self.bytes.get(close) != Some(&b'"') {
+        if first as usize != open || close >= self.end || self.bytes.get(close) != Some(&b'"') {
             return Err(Bad::new(open, "a quote out of place"));
         }
         self.at = close + 1;
@@ -109,7 +121,7 @@ impl Tokens<'_> {
         if close - open > self.limits.string {
             return Err(Bad::new(open, format!("a string of more than {} bytes", self.limits.string)));
         }
-        Ok(Text { open, close, escaped: self.any(open, close, |b| b.backslash) })
+        Ok(Text { open, close, escaped: self.escapes && self.any(open, close, |b| b.backslash) })
     }
 
     /// True when one of the bits from `from` to `to` (not included) is set in the masks that `of` picks.

@@ -11,11 +11,17 @@ use crate::{
 /// How much input is taken at a time: little enough that what stage 1 wrote is still in the cache when stage 2 reads it.
 const PIECE: usize = 64 << 10;
 
+/// Readable bytes after the last one of the page, so that a load of this length may begin at any of them.
+pub(crate) const PAD: usize = 64;
+
 /// A window on a page. Positions count from its first byte, which is byte [`Window::base`] of the page.
 #[derive(Debug)]
 pub(crate) struct Window {
     scanner: Scanner,
+    /// The bytes, and [`PAD`] spaces.
     bytes: Vec<u8>,
+    /// How many bytes there are, without the spaces.
+    len: usize,
     base: u64,
     /// Bytes that were scanned: whole blocks, or all once the page has ended.
     scanned: usize,
@@ -29,7 +35,8 @@ impl Window {
     pub(crate) fn new(scanner: Scanner) -> Self {
         Self {
             scanner,
-            bytes: Vec::new(),
+            bytes: vec![b' '; PAD],
+            len: 0,
             base: 0,
             scanned: 0,
             index: Vec::new(),
@@ -64,23 +71,27 @@ impl Window {
 
     /// A walk over the bytes from `at` up to `end`; `next` is the first index entry at or after `at`.
     pub(crate) fn tokens<'a>(&'a self, at: usize, next: usize, end: usize, limits: &'a Limits) -> Tokens<'a> {
-        Tokens { bytes: &self.bytes[..end], index: &self.index, blocks: &self.blocks, limits, at, next }
+        Tokens { bytes: &self.bytes, end, index: &self.index, blocks: &self.blocks, limits, escapes: true, at, next }
     }
 
     /// Takes the next piece of `input`, of at most `most` bytes.
     pub(crate) fn fill(&mut self, input: &mut Bytes, most: usize) {
         let n = input.len().min(PIECE).min(most);
+        self.bytes.truncate(self.len);
+        self.bytes.reserve(n + PAD);
         self.bytes.extend_from_slice(&input[..n]);
+        self.bytes.extend_from_slice(&[b' '; PAD]);
+        self.len += n;
         input.advance(n);
-        self.scan(self.bytes.len() / BLOCK * BLOCK);
+        self.scan(self.len / BLOCK * BLOCK);
     }
 
     /// Says that no more bytes will come, so that an incomplete block is one.
     pub(crate) fn end(&mut self) {
-        let len = self.bytes.len();
-        self.bytes.resize(len.next_multiple_of(BLOCK), b' ');
-        self.scan(self.bytes.len());
-        self.scanned = len;
+        let blocks = self.len.next_multiple_of(BLOCK);
+        self.bytes.resize(blocks + PAD, b' ');
+        self.scan(blocks);
+        self.scanned = self.len;
         self.ended = true;
     }
 
@@ -98,6 +109,7 @@ impl Window {
         }
         let shift = blocks * BLOCK;
         self.bytes.drain(..shift);
+        self.len -= shift;
         self.blocks.drain(..blocks);
         let entries = self.index.partition_point(|at| (*at as usize) < shift);
         self.index.drain(..entries);
@@ -113,6 +125,8 @@ impl Window {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(4 * PIECE);
+        self.bytes.resize(PAD, b' ');
+        self.len = 0;
         self.index.clear();
         self.index.shrink_to(PIECE);
         self.blocks.clear();

@@ -71,12 +71,6 @@ impl Column {
         }
     }
 
-    /// Rows so far.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        each!(self, column => column.len())
-    }
-
     /// Makes row `row` null, and those before it that have no value.
     #[inline]
     pub(crate) fn push_null(&mut self, row: usize) {
@@ -92,7 +86,7 @@ impl Column {
     pub(crate) fn finish(&mut self, len: usize, data_type: &DataType) -> Result<ArrayRef> {
         each!(self, column => column.fill(len));
         Ok(match self {
-            Self::Text(column) | Self::Json(column) => column.finish()?,
+            Self::Text(column) | Self::Json(column) => column.finish(),
             Self::Bool(column) => {
                 let (values, nulls) = column.finish();
                 Arc::new(BooleanArray::new(values.into(), nulls))

@@ -12,10 +12,6 @@ pub(crate) struct Plain<T> {
 }
 
 impl<T: Copy + Default> Plain<T> {
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-
     /// Makes row `row` hold `value`.
     #[inline]
     pub(crate) fn push(&mut self, row: usize, value: T) {

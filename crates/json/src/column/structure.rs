@@ -16,8 +16,45 @@ use crate::misfit::{Id, Ids};
 pub(crate) struct Node {
     /// `"name":`, as it begins a member in `_extra`.
     pub(crate) label: Box<[u8]>,
+    /// The same, to be compared with 32 bytes at once; `None` where it is longer.
+    short: Option<Short>,
+    /// The rows that have the member, or lack it by way of null, end here.
+    pub(crate) rows: usize,
     pub(crate) id: Id,
     pub(crate) column: Column,
+}
+
+/// A label of at most 32 bytes.
+#[derive(Debug)]
+struct Short {
+    len: usize,
+    text: [u8; 32],
+    mask: [u8; 32],
+}
+
+impl Short {
+    fn new(label: &[u8]) -> Option<Self> {
+        let mut short = Self { len: label.len(), text: [0; 32], mask: [0; 32] };
+        short.text.get_mut(..label.len())?.copy_from_slice(label);
+        short.mask.get_mut(..label.len())?.fill(0xff);
+        Some(short)
+    }
+}
+
+impl Node {
+    /// The length of the member's label, if `bytes` begin with it.
+    #[inline(always)]
+    pub(crate) fn begins(&self, bytes: &[u8]) -> Option<usize> {
+        let short = self.short.as_ref()?;
+        let head: &[u8; 32] = bytes.first_chunk()?;
+        let word = |of: &[u8; 32], i: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&of[8 * i..8 * i + 8]);
+            u64::from_ne_bytes(eight)
+        };
+        let differ = |i| (word(head, i) ^ word(&short.text, i)) & word(&short.mask, i);
+        (differ(0) | differ(1) | differ(2) | differ(3) == 0).then_some(short.len)
+    }
 }
 
 /// Objects: a column for each declared member, and perhaps an `_extra` for everything else.
@@ -40,8 +77,8 @@ impl StructColumn {
         let node = |field: &Field| {
             let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
             let id = ids.add(&path);
-            let label = format!("{}:", quoted(&field.name)).into_bytes().into();
-            Node { label, id, column: Column::new(&field.kind, &path, ids) }
+            let label: Box<[u8]> = format!("{}:", quoted(&field.name)).into_bytes().into();
+            Node { short: Short::new(&label), label, rows: 0, id, column: Column::new(&field.kind, &path, ids) }
         };
         Self {
             nodes: fields.iter().map(node).collect(),
@@ -56,10 +93,6 @@ impl StructColumn {
     /// The columns of whole records.
     pub(crate) fn root(kind: &[Field], ids: &mut Ids) -> Self {
         Self::new(kind, "", true, ids)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.valid.len()
     }
 
     /// The position of the member `name`; `expected` is tried first.
@@ -92,6 +125,7 @@ impl StructColumn {
         self.valid.truncate(len);
         for node in &mut self.nodes {
             node.column.truncate(len);
+            node.rows = node.rows.min(len);
         }
         if let Some(extra) = &mut self.extra {
             extra.truncate(len);
@@ -112,11 +146,12 @@ impl StructColumn {
         let mut columns = Vec::with_capacity(fields.len());
         for (node, field) in self.nodes.iter_mut().zip(fields) {
             columns.push(node.column.finish(len, field.data_type())?);
+            node.rows = 0;
         }
         if let Some(extra) = &mut self.extra {
             debug_assert_eq!(fields.last().map(|f| f.name().as_str()), Some(EXTRA));
             extra.fill(len);
-            columns.push(extra.finish()?);
+            columns.push(extra.finish());
         }
         Ok(columns)
     }

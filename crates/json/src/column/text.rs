@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{ArrayRef, StringArray},
-    buffer::{Buffer, OffsetBuffer, ScalarBuffer},
-};
-use pagemill_core::Result;
+use arrow::array::ArrayRef;
 
 use super::Bits;
+use crate::raw;
 
 /// Texts end to end, where each ends, and their validity.
 #[derive(Debug)]
@@ -36,6 +33,14 @@ impl TextColumn {
     pub(crate) fn push(&mut self, row: usize, text: &[u8]) {
         self.fill(row);
         self.data.extend_from_slice(text);
+        self.end_row();
+    }
+
+    /// Makes row `row` hold `bytes[from..to]`, which is UTF-8. `bytes` goes on for a step of a copy.
+    #[inline]
+    pub(crate) fn push_part(&mut self, row: usize, bytes: &[u8], from: usize, to: usize) {
+        self.fill(row);
+        raw::append(&mut self.data, bytes, from, to - from);
         self.end_row();
     }
 
@@ -79,13 +84,12 @@ impl TextColumn {
         }
     }
 
-    pub(crate) fn finish(&mut self) -> Result<ArrayRef> {
+    pub(crate) fn finish(&mut self) -> ArrayRef {
         let data = std::mem::take(&mut self.data);
         self.data.reserve(data.len());
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(data), self.valid.finish_nulls())?))
+        Arc::new(raw::texts(offsets, data, self.valid.finish_nulls()))
     }
 }

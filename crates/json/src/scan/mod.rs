@@ -12,6 +12,8 @@ mod scalar;
 
 use std::fmt;
 
+use crate::raw::append_positions;
+
 /// Bytes of a block: one for each bit of a mask.
 pub(crate) const BLOCK: usize = 64;
 
@@ -80,7 +82,7 @@ fn scan_with<K: Kernel>(
         carry.in_string = 0u64.wrapping_sub(in_string >> 63);
         let (open, close) = (raw.open & !in_string, raw.close & !in_string);
         blocks.push(Block { open, close, backslash: raw.backslash, control: raw.control & in_string, wide: raw.wide });
-        append(index, quote | open | close, position);
+        append_positions(index, quote | open | close, position);
         position += BLOCK as u32;
     }
 }
@@ -98,23 +100,6 @@ fn escaped(backslash: u64, carry: &mut u64) -> u64 {
     let (even_runs, overflow) = odd_starts.overflowing_add(backslash);
     *carry = u64::from(overflow);
     (EVEN ^ (even_runs << 1)) & follows
-}
-
-/// Appends the position of each set bit.
-#[inline(always)]
-fn append(index: &mut Vec<u32>, mut bits: u64, position: u32) {
-    let n = bits.count_ones() as usize;
-    let old = index.len();
-    // Positions are written eight at a time, whether or not there are so many: a loop of known length
-    // costs less than one whose end cannot be predicted.
-    index.resize(old + n.next_multiple_of(8), 0);
-    for eight in index[old..].as_chunks_mut::<8>().0 {
-        for slot in eight {
-            *slot = position.wrapping_add(bits.trailing_zeros());
-            bits &= bits.wrapping_sub(1);
-        }
-    }
-    index.truncate(old + n);
 }
 
 /// The name of a kernel, for tests and bug reports.
