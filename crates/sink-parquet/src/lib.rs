@@ -1,1 +1,209 @@
 //! The Parquet format of Pagemill's file sink.
+//!
+//! What the files have: Zstandard pages, dictionaries, statistics and a page index for every column but those of JSON text,
+//! whose values are large, hardly ever repeat, and are not compared; and in the footer what wrote them.
+//! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use bytes::Bytes;
+use pagemill_core::{EXTENSION_NAME, Error, JSON_EXTENSION, Result};
+use pagemill_sink::{Encoder, Format};
+use parquet::{
+    arrow::{ArrowSchemaConverter, ArrowWriter},
+    basic::{Compression as Codec, ZstdLevel},
+    file::{
+        metadata::KeyValue,
+        properties::{EnabledStatistics, WriterProperties},
+    },
+};
+
+/// What the footer names as the writer of the file.
+const CREATED_BY: &str = concat!("pagemill version ", env!("CARGO_PKG_VERSION"));
+
+/// How pages are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy.
+    Snappy,
+    /// LZ4 (`LZ4_RAW`).
+    Lz4,
+    /// Zstandard at a level from 1 to 22.
+    Zstd(i32),
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Zstd(3)
+    }
+}
+
+impl Compression {
+    fn codec(self) -> Result<Codec> {
+        Ok(match self {
+            Self::None => Codec::UNCOMPRESSED,
+            Self::Snappy => Codec::SNAPPY,
+            Self::Lz4 => Codec::LZ4_RAW,
+            Self::Zstd(level) => Codec::ZSTD(ZstdLevel::try_new(level).map_err(|e| {
+                Error::config(format!("Zstandard has no level {level}")).advise("use 1 to 22").because(e)
+            })?),
+        })
+    }
+}
+
+/// The Parquet format.
+#[derive(Clone, Copy, Debug)]
+pub struct Parquet {
+    compression: Compression,
+    row_group_rows: usize,
+    row_group_bytes: usize,
+}
+
+impl Default for Parquet {
+    fn default() -> Self {
+        Self { compression: Compression::default(), row_group_rows: 1_000_000, row_group_bytes: 128 << 20 }
+    }
+}
+
+impl Parquet {
+    /// Zstandard of level 3, row groups of at most 1,000,000 rows or about 128 MiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How pages are compressed.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// The most rows of a row group (at least 1).
+    #[must_use]
+    pub fn row_group_rows(mut self, rows: usize) -> Self {
+        self.row_group_rows = rows.max(1);
+        self
+    }
+
+    /// About the most encoded bytes of a row group (at least 1). A row group is in memory until it is complete,
+    /// so this, times the tables that are written at once, is the memory that the encoders take.
+    #[must_use]
+    pub fn row_group_bytes(mut self, bytes: usize) -> Self {
+        self.row_group_bytes = bytes.max(1);
+        self
+    }
+
+    /// The format, ready for a [`FileSink`](pagemill_sink::FileSink).
+    #[must_use]
+    pub fn shared(self) -> Arc<Self> {
+        Arc::new(self)
+    }
+
+    fn properties(self, schema: &Schema) -> Result<WriterProperties> {
+        let mut metadata: Vec<_> = schema.metadata().iter().collect();
+        metadata.sort();
+        let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
+        let mut properties = WriterProperties::builder()
+            .set_created_by(CREATED_BY.to_owned())
+            .set_key_value_metadata(Some(metadata))
+            .set_compression(self.compression.codec()?)
+            .set_dictionary_enabled(true)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_max_row_group_row_count(Some(self.row_group_rows))
+            .set_max_row_group_bytes(Some(self.row_group_bytes));
+        let columns = ArrowSchemaConverter::new().convert(schema).map_err(unfit)?;
+        let mut json = Vec::with_capacity(columns.num_columns());
+        schema.fields().iter().for_each(|f| json_leaves(f, &mut json));
+        if json.len() != columns.num_columns() {
+            return Err(Error::config("the table has a column of a type that Parquet files are not written with"));
+        }
+        for (column, _) in columns.columns().iter().zip(json).filter(|(_, json)| *json) {
+            properties = properties
+                .set_column_dictionary_enabled(column.path().clone(), false)
+                .set_column_statistics_enabled(column.path().clone(), EnabledStatistics::None);
+        }
+        Ok(properties.build())
+    }
+}
+
+/// For each leaf of a column, in Parquet's order, whether it is JSON text.
+fn json_leaves(field: &Field, leaves: &mut Vec<bool>) {
+    match field.data_type() {
+        DataType::Struct(fields) => fields.iter().for_each(|f| json_leaves(f, leaves)),
+        DataType::List(element) | DataType::LargeList(element) => json_leaves(element, leaves),
+        _ => leaves.push(field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == JSON_EXTENSION)),
+    }
+}
+
+fn unfit(error: parquet::errors::ParquetError) -> Error {
+    Error::config("Parquet cannot hold the columns of the table").because(error)
+}
+
+impl Format for Parquet {
+    fn name(&self) -> &str {
+        "parquet"
+    }
+
+    fn extension(&self) -> &str {
+        "parquet"
+    }
+
+    fn encoder(&self, schema: SchemaRef) -> Result<Box<dyn Encoder>> {
+        let properties = self.properties(&schema)?;
+        // The footer says it once, in its own place, and not again inside the Arrow schema.
+        let plain = Arc::new(Schema::new(schema.fields().clone()));
+        let writer = ArrowWriter::try_new(Vec::new(), plain, Some(properties)).map_err(unfit)?;
+        Ok(Box::new(ParquetEncoder { writer, schema, taken: 0 }))
+    }
+
+    fn describe(&self) -> String {
+        let codec = match self.compression {
+            Compression::None => "none".to_owned(),
+            Compression::Snappy => "snappy".to_owned(),
+            Compression::Lz4 => "lz4".to_owned(),
+            Compression::Zstd(level) => format!("zstd:{level}"),
+        };
+        format!("compression={codec} row_group_rows={} row_group_bytes={}", self.row_group_rows, self.row_group_bytes)
+    }
+}
+
+struct ParquetEncoder {
+    writer: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+    taken: usize,
+}
+
+impl Encoder for ParquetEncoder {
+    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        if rows.schema_ref().fields() != self.schema.fields() {
+            return Err(Error::internal("a batch is not of the announced columns"));
+        }
+        self.writer.write(rows).map_err(|e| Error::internal("Parquet did not take a batch").because(e))
+    }
+
+    /// What complete row groups left; empty most of the time.
+    fn take(&mut self) -> Bytes {
+        // Below is a small buffer over memory: emptying it cannot fail.
+        let _ = self.writer.sync();
+        let ready = std::mem::take(self.writer.inner_mut());
+        self.taken += ready.len();
+        ready.into()
+    }
+
+    fn buffered(&self) -> usize {
+        self.writer.bytes_written().saturating_sub(self.taken) + self.writer.in_progress_size()
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Bytes> {
+        self.writer.finish().map_err(|e| Error::internal("Parquet did not end its file").because(e))?;
+        Ok(self.take())
+    }
+}

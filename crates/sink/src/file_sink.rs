@@ -1,0 +1,412 @@
+//! The sink that writes files to a local disk.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use pagemill_core::{Checkpoint, Error, Position, Receipt, Result, Run, Sink, Table, TableName, TableSchema};
+use serde_json::Value;
+
+use crate::{
+    AttemptId, Disk, Format, Manifest, RealDisk,
+    committer::{Committer, Failure},
+    encode::{Spec, TableThread},
+    format::{TABLE_KEY, VERSION_KEY},
+    layout::Layout,
+    manifest::{MANIFEST_VERSION, TableEntry},
+    recut::batch_bytes,
+    store::{Opened, Store},
+};
+
+/// What the manifest and the files name as their writer.
+const WRITER: &str = concat!("pagemill ", env!("CARGO_PKG_VERSION"));
+
+/// A part is measured each time its table has taken this share of the limit in raw bytes.
+const MEASURES: u64 = 16;
+
+/// Writes each table to a folder of files, all of which appear when the run is complete, or never.
+///
+/// Files end at the end of a page, all tables' together, when one of them has reached the rows or the bytes of a part.
+/// So which row is in which file depends on the pages and the options alone.
+///
+/// Dropping the sink before the commit gives the run up; what was staged is removed by the next run of the slot.
+pub struct FileSink {
+    out: PathBuf,
+    format: Arc<dyn Format>,
+    rows_per_part: u64,
+    bytes_per_part: u64,
+    batch_rows: usize,
+    batch_bytes: u64,
+    attempt: Option<AttemptId>,
+    disk: Option<Box<dyn Disk>>,
+    summary: Summary,
+    warnings: Vec<String>,
+    state: State,
+}
+
+/// A value to be kept in the manifest; set at any time before the commit.
+#[derive(Clone, Debug, Default)]
+pub struct Summary(Arc<Mutex<Value>>);
+
+impl Summary {
+    /// Replaces the value.
+    pub fn set(&self, value: Value) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    fn get(&self) -> Value {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+enum State {
+    Idle,
+    /// Fields are dropped in this order: encoders first, then the committer that they send to.
+    Staging(Box<Staging>),
+    Published(Receipt),
+}
+
+struct Staging {
+    tables: Vec<TableState>,
+    committer: Committer,
+    failure: Arc<Failure>,
+    manifest: Manifest,
+    upto: Option<Checkpoint>,
+    /// Rows were written that no checkpoint covers.
+    open_page: bool,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Whatever is still queued will not be published: do not wait for it.
+        self.failure.set(Error::internal("the sink was dropped"));
+    }
+}
+
+struct TableState {
+    name: TableName,
+    schema: SchemaRef,
+    thread: TableThread,
+    /// Rows in the current part.
+    rows: u64,
+    /// Raw bytes taken since the current part was begun or last measured.
+    unmeasured: u64,
+    parts: u64,
+}
+
+impl FileSink {
+    /// Writes files of `format` below the folder `out`, which need not exist, and stages them in `out.pagemill` beside it.
+    pub fn new(out: impl Into<PathBuf>, format: Arc<dyn Format>) -> Self {
+        Self {
+            out: out.into(),
+            format,
+            rows_per_part: 1_000_000,
+            bytes_per_part: 128 << 20,
+            batch_rows: 8_192,
+            batch_bytes: 8 << 20,
+            attempt: None,
+            disk: None,
+            summary: Summary::default(),
+            warnings: Vec::new(),
+            state: State::Idle,
+        }
+    }
+
+    /// Rows at which a part ends, at the next page end (default 1,000,000; at least 1).
+    #[must_use]
+    pub fn rows_per_part(mut self, rows: u64) -> Self {
+        self.rows_per_part = rows.max(1);
+        self
+    }
+
+    /// Encoded bytes at which a part ends, at a page end soon after (default 128 MiB; at least 1).
+    #[must_use]
+    pub fn bytes_per_part(mut self, bytes: u64) -> Self {
+        self.bytes_per_part = bytes.max(1);
+        self
+    }
+
+    /// The batches that encoders are given: at most `rows` rows (default 8,192) and about `bytes` bytes (default 8 MiB).
+    #[must_use]
+    pub fn batches(mut self, rows: usize, bytes: u64) -> Self {
+        (self.batch_rows, self.batch_bytes) = (rows.max(1), bytes);
+        self
+    }
+
+    /// The attempt's id, in the place of a random one; for tests.
+    #[must_use]
+    pub fn attempt_id(mut self, id: AttemptId) -> Self {
+        self.attempt = Some(id);
+        self
+    }
+
+    /// The disk, in the place of [`RealDisk`]; for tests. Serves one run.
+    #[must_use]
+    pub fn disk(mut self, disk: impl Disk + 'static) -> Self {
+        self.disk = Some(Box::new(disk));
+        self
+    }
+
+    /// Where to put what the manifest should say of the run, beside what it says anyway.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary.clone()
+    }
+
+    /// What the caller should know although nothing failed; filled by `open`.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The manifest of the run, but for its files and counts.
+    fn manifest(&self, run: &Run, layout: &Layout, attempt: AttemptId, tables: &[TableSchema]) -> Result<Manifest> {
+        let mut config = run.config.clone();
+        let mut note = |name: &str, value: String| config.insert(format!("sink.{name}"), value);
+        note("format", format!("{} {}", self.format.name(), self.format.describe()).trim_end().to_owned());
+        note("rows_per_part", self.rows_per_part.to_string());
+        note("bytes_per_part", self.bytes_per_part.to_string());
+        note("batch_rows", self.batch_rows.to_string());
+        note("batch_bytes", self.batch_bytes.to_string());
+        Ok(Manifest {
+            version: MANIFEST_VERSION,
+            run: layout.run_key(),
+            attempt: attempt.to_string(),
+            writer: WRITER.to_owned(),
+            format: self.format.name().to_owned(),
+            config,
+            tables: tables.iter().map(TableEntry::new).collect::<Result<_>>()?,
+            files: Vec::new(),
+            pages: 0,
+            rows: 0,
+            bad: 0,
+            summary: Value::Null,
+        })
+    }
+
+    fn staging(&mut self) -> Result<&mut Staging> {
+        match &mut self.state {
+            State::Staging(staging) => Ok(staging),
+            State::Idle => Err(Error::internal("the sink is not open")),
+            State::Published(_) => Err(Error::internal("the run is already published")),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Checkpoint>> {
+        if !matches!(self.state, State::Idle) {
+            return Err(Error::internal("the sink is open already"));
+        }
+        self.warnings.clear();
+        check_tables(run, tables)?;
+        let layout = Layout::new(&self.out, run)?;
+        let attempt = self.attempt.map_or_else(AttemptId::random, Ok)?;
+        let manifest = self.manifest(run, &layout, attempt, tables)?;
+        let specs: Vec<_> = tables
+            .iter()
+            .map(|t| Spec {
+                table: t.name.clone(),
+                schema: named(t),
+                format: self.format.clone(),
+                batch_rows: self.batch_rows,
+                batch_bytes: self.batch_bytes,
+            })
+            .collect();
+        for spec in &specs {
+            // What the format cannot hold is refused before anything is made.
+            spec.format.encoder(spec.schema.clone())?;
+        }
+
+        let names = tables.iter().map(|t| t.name.clone()).collect();
+        let disk = self.disk.take().unwrap_or_else(|| Box::new(RealDisk::new()));
+        let failure = Arc::new(Failure::default());
+        let committer = Committer::spawn(Store::new(disk, layout, attempt, names), failure.clone())?;
+        let opened = committer.jobs()?.call(Store::open).await?;
+        if let Opened::Published(published) = opened {
+            self.warnings.extend(differences(&manifest, &published));
+            for warning in &self.warnings {
+                tracing::warn!("{warning}");
+            }
+            let checkpoint = published.checkpoint();
+            let receipt = committer.jobs()?.call(move |store| Ok(store.receipt(&published, true))).await?;
+            self.state = State::Published(receipt);
+            return Ok(Some(checkpoint));
+        }
+        let mut states = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let (name, schema) = (spec.table.clone(), spec.schema.clone());
+            let thread = TableThread::spawn(spec, committer.jobs()?.clone(), failure.clone())?;
+            states.push(TableState { name, schema, thread, rows: 0, unmeasured: 0, parts: 0 });
+        }
+        let staging = Staging { tables: states, committer, failure, manifest, upto: None, open_page: false };
+        self.state = State::Staging(Box::new(staging));
+        Ok(None)
+    }
+
+    async fn write(&mut self, table: Table) -> Result<()> {
+        let staging = self.staging()?;
+        staging.failure.check()?;
+        let Some(state) = staging.tables.iter_mut().find(|t| t.name == table.name) else {
+            return Err(Error::internal(format!("the table {} was not announced", table.name)));
+        };
+        if table.rows.schema_ref().fields() != state.schema.fields() {
+            return Err(Error::internal(format!("the columns of {} are not those announced", table.name)));
+        }
+        let rows = table.rows.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        staging.open_page = true;
+        state.rows += rows as u64;
+        state.unmeasured += batch_bytes(&table.rows, 0, rows);
+        state.thread.write(table.rows).await
+    }
+
+    async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {
+        let (max_rows, max_bytes) = (self.rows_per_part, self.bytes_per_part);
+        let staging = self.staging()?;
+        staging.failure.check()?;
+        staging.open_page = false;
+        staging.upto = Some(upto.clone());
+        if staging.is_full(max_rows, max_bytes).await? {
+            staging.end_parts(|t| t.rows > 0, upto).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the last parts, writes the manifest, moves the folders.
+    async fn commit(&mut self) -> Result<Receipt> {
+        if let State::Published(receipt) = &self.state {
+            return Ok(receipt.clone());
+        }
+        let summary = self.summary.get();
+        let staging = self.staging()?;
+        staging.failure.check()?;
+        let upto = match &staging.upto {
+            Some(upto) if upto.next == Position::End && !staging.open_page => upto.clone(),
+            _ => return Err(Error::internal("a run is published only at the end of its walk")),
+        };
+        // A table without a single row is still a file.
+        staging.end_parts(|t| t.rows > 0 || t.parts == 0, upto.clone()).await?;
+        let mut manifest = staging.manifest.clone();
+        (manifest.pages, manifest.rows, manifest.bad) = (upto.pages, upto.rows, upto.bad);
+        manifest.summary = summary;
+        let receipt = staging.committer.jobs()?.call(move |store| store.publish(manifest)).await?;
+        for table in &mut staging.tables {
+            table.thread.stop().await;
+        }
+        let again = Receipt { already_published: true, ..receipt.clone() };
+        self.state = State::Published(again);
+        Ok(receipt)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let State::Staging(mut staging) = std::mem::replace(&mut self.state, State::Idle) else {
+            return Ok(());
+        };
+        // From here on the threads only empty their queues.
+        staging.failure.set(Error::internal("the run was aborted"));
+        for table in &mut staging.tables {
+            table.thread.stop().await;
+        }
+        staging.committer.jobs()?.always(Store::abort).await
+    }
+}
+
+impl Staging {
+    /// Whether a table's part has reached a limit. Asked at the end of a page.
+    ///
+    /// The answer must be the same whenever it is asked, so nothing enters it that depends on how far an encoder has come:
+    /// rows are counted here, and bytes are asked for, behind all rows, when enough raw bytes have been taken for the
+    /// answer to be of interest.
+    async fn is_full(&mut self, max_rows: u64, max_bytes: u64) -> Result<bool> {
+        if self.tables.iter().any(|t| t.rows >= max_rows) {
+            return Ok(true);
+        }
+        let mut answers = Vec::new();
+        for table in &mut self.tables {
+            if table.unmeasured > 0 && table.unmeasured.saturating_mul(MEASURES) >= max_bytes {
+                table.unmeasured = 0;
+                answers.push((table.thread.measure().await?, &table.thread));
+            }
+        }
+        let mut full = false;
+        for (answer, thread) in answers {
+            full |= thread.answer(answer).await? >= max_bytes;
+        }
+        Ok(full)
+    }
+
+    /// Ends the current parts of the tables that `which` picks, and with them the segment.
+    async fn end_parts(&mut self, which: fn(&TableState) -> bool, upto: Checkpoint) -> Result<()> {
+        let mut answers = Vec::new();
+        for table in self.tables.iter_mut().filter(|t| which(t)) {
+            table.rows = 0;
+            table.unmeasured = 0;
+            table.parts += 1;
+            answers.push((table.thread.finish().await?, &table.thread));
+        }
+        for (answer, thread) in answers {
+            thread.answer(answer).await?;
+        }
+        self.committer.jobs()?.call(move |store| store.end_segment(&upto)).await
+    }
+}
+
+/// The table's columns, with what an encoder may want to say about the file.
+fn named(table: &TableSchema) -> SchemaRef {
+    let mut metadata = table.schema.metadata().clone();
+    metadata.insert(TABLE_KEY.to_owned(), table.name.to_string());
+    metadata.insert(VERSION_KEY.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    Arc::new(Schema::new_with_metadata(table.schema.fields().clone(), metadata))
+}
+
+fn check_tables(run: &Run, tables: &[TableSchema]) -> Result<()> {
+    if tables.is_empty() {
+        return Err(Error::config("there is no table to write"));
+    }
+    for (at, table) in tables.iter().enumerate() {
+        // Folder names that differ only in case are one folder on some file systems.
+        let same = |t: &TableSchema| t.name.as_str().eq_ignore_ascii_case(table.name.as_str());
+        if tables.iter().take(at).any(same) {
+            return Err(Error::config(format!("two tables are called {}", table.name)));
+        }
+        for partition in run.slot.iter().flat_map(|s| s.columns()) {
+            if table.schema.fields().iter().any(|f| f.name().eq_ignore_ascii_case(partition)) {
+                return Err(Error::config(format!(
+                    "the slot's name {partition:?} is also a column of {}: readers would see two columns as one",
+                    table.name
+                ))
+                .advise("choose another name for the slot, such as dt"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What this run would have written otherwise than the one that is published.
+fn differences(ours: &Manifest, published: &Manifest) -> Option<String> {
+    let mut names: Vec<_> = ours
+        .config
+        .iter()
+        .filter(|(name, value)| published.config.get(*name) != Some(*value))
+        .map(|(name, _)| name.as_str())
+        .chain(published.config.keys().filter(|name| !ours.config.contains_key(*name)).map(String::as_str))
+        .collect();
+    if ours.tables != published.tables {
+        names.push("the tables' columns");
+    }
+    if names.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "{} is published already, by a run with other options ({}); it was left as it is",
+        published.run,
+        names.join(", ")
+    ))
+}

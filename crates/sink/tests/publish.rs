@@ -1,0 +1,257 @@
+//! What a run leaves on the disk, and what the next one makes of it.
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::Path,
+    sync::Arc,
+};
+
+use common::{Lines, files, name, rows, run, schema, seen, sink, tables, write_all, written};
+use pagemill_core::{Checkpoint, ErrorKind, Position, Sink, TableSchema};
+use pagemill_sink::{AttemptId, Manifest, conformance, layout::Layout};
+
+fn names(root: &Path) -> Vec<String> {
+    files(root).keys().map(|p| p.display().to_string()).collect()
+}
+
+#[tokio::test]
+async fn the_file_sink_is_a_sink() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    for rows in [1, 10, 1_000_000] {
+        let out = out.join(rows.to_string());
+        conformance::sink(&mut || Box::new(sink(&out).rows_per_part(rows)), &|| seen(&out)).await;
+    }
+}
+
+#[tokio::test]
+async fn files_and_manifest_are_where_the_layout_says() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("deep/out");
+    let mut sink = sink(&out).rows_per_part(6).attempt_id(AttemptId::from_bits(5));
+    let run = run(Some("a=1/b=2"));
+    assert_eq!(sink.open(&run, &tables()).await.expect("opens"), None);
+    assert!(dir.path().join("deep/out.pagemill/m/a=1/b=2/00000000000000000000000000000005/m_c").is_dir());
+    write_all(&mut sink).await.expect("writes");
+    sink.summary().set(serde_json::json!({"misfits": 3}));
+    let receipt = sink.commit().await.expect("commits");
+    assert_eq!(
+        names(&out),
+        [
+            "m/a=1/b=2/part-00000.txt",
+            "m/a=1/b=2/part-00001.txt",
+            "m_c/a=1/b=2/part-00000.txt",
+            "m_c/a=1/b=2/part-00001.txt",
+            "m_e/a=1/b=2/part-00000.txt",
+        ]
+    );
+    assert_eq!(seen(&out), written());
+    assert_eq!(names(&dir.path().join("deep/out.pagemill")), ["m/a=1/b=2/lock", "m/a=1/b=2/manifest.json"]);
+
+    let bytes = fs::read(&receipt.manifest).expect("manifest");
+    let manifest = Manifest::from_bytes(&bytes, &Layout::new(&out, &run).expect("layout")).expect("reads");
+    assert_eq!(manifest.files, receipt.files);
+    assert_eq!((manifest.pages, manifest.rows, manifest.bad), (4, 12, 0));
+    assert_eq!(manifest.summary, serde_json::json!({"misfits": 3}));
+    assert!(!String::from_utf8(bytes).expect("text").contains("secret-cursor"));
+    for file in &receipt.files {
+        let bytes = fs::read(out.join(&file.path)).expect("file");
+        assert_eq!(bytes.len() as u64, file.bytes);
+        assert_eq!(bytes.iter().filter(|b| **b == b'\n').count() as u64 - 2, file.rows);
+        use sha2::{Digest, Sha256};
+        let sha: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(sha, file.sha256);
+    }
+}
+
+#[tokio::test]
+async fn modes_are_private_while_staged_and_for_the_group_when_published() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut sink = sink(&out).attempt_id(AttemptId::from_bits(5));
+    sink.open(&run(None), &tables()).await.expect("opens");
+    let mode = |path: &Path| fs::metadata(path).expect("metadata").mode() & 0o777;
+    let staging = dir.path().join("out.pagemill");
+    for private in ["", "m", "m/_", "m/_/00000000000000000000000000000005"] {
+        assert_eq!(mode(&staging.join(private)) & 0o077, 0, "{private}");
+    }
+    write_all(&mut sink).await.expect("writes");
+    sink.commit().await.expect("commits");
+    let probe = dir.path().join("probe");
+    fs::create_dir(&probe).expect("dir");
+    let umask = 0o777 & !mode(&probe);
+    assert_eq!(mode(&out), 0o750 & !umask);
+    assert_eq!(mode(&out.join("m")), 0o750 & !umask);
+    assert_eq!(mode(&out.join("m/part-00000.txt")), 0o640 & !umask);
+}
+
+#[tokio::test]
+async fn the_same_rows_in_other_batches_give_the_same_files() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut trees = Vec::new();
+    for (at, length) in [1, 7, 100, 1_000].into_iter().enumerate() {
+        let out = dir.path().join(at.to_string());
+        let mut sink = sink(&out).bytes_per_part(2_000).batches(64, 300);
+        sink.open(&run(None), &tables()).await.expect("opens");
+        for page in 0..10i64 {
+            let all: Vec<_> = (page * 100..page * 100 + 100).collect();
+            for piece in all.chunks(length) {
+                sink.write(rows("m", piece.iter().copied())).await.expect("writes");
+                sink.write(rows("m_c", piece.iter().flat_map(|n| [*n; 3]))).await.expect("writes");
+            }
+            let next = if page == 9 { Position::End } else { Position::Next(pagemill_core::Cursor::new("c")) };
+            let upto = Checkpoint { pages: page as u64 + 1, rows: page as u64 * 100 + 100, bad: 0, next };
+            sink.checkpoint(upto).await.expect("checkpoint");
+        }
+        sink.commit().await.expect("commits");
+        trees.push(files(&out));
+    }
+    assert!(trees[0].len() > 5, "several parts");
+    assert!(trees.windows(2).all(|w| w[0] == w[1]));
+}
+
+#[tokio::test]
+async fn a_second_run_changes_nothing_and_says_what_differs() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut first = sink(&out);
+    first.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut first).await.expect("writes");
+    first.commit().await.expect("commits");
+    drop(first);
+    let before = files(dir.path());
+
+    let mut same = sink(&out);
+    assert!(same.open(&run(None), &tables()).await.expect("opens").is_some());
+    assert_eq!(same.warnings(), [""; 0]);
+    drop(same);
+    let mut other = sink(&out).rows_per_part(5);
+    let mut config = run(None);
+    config.config.insert("query".into(), "x".into());
+    let from = other.open(&config, &tables()).await.expect("opens");
+    assert_eq!(from, Some(Checkpoint { pages: 4, rows: 12, bad: 0, next: Position::End }));
+    assert!(other.commit().await.expect("commits").already_published);
+    assert!(other.warnings()[0].contains("query, sink.rows_per_part"), "{:?}", other.warnings());
+    assert_eq!(files(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_slot_in_use_is_busy_and_free_again_afterwards() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut one = sink(&out);
+    one.open(&run(Some("d=1")), &tables()).await.expect("opens");
+    let mut two = sink(&out);
+    let error = two.open(&run(Some("d=1")), &tables()).await.expect_err("held");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    sink(&out).open(&run(Some("d=2")), &tables()).await.expect("another slot is free");
+    one.abort().await.expect("aborts");
+    assert_eq!(two.open(&run(Some("d=1")), &tables()).await.expect("opens"), None);
+}
+
+#[tokio::test]
+async fn dead_attempts_are_removed_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (out, elsewhere) = (dir.path().join("out"), dir.path().join("elsewhere"));
+    let mut dead = sink(&out).attempt_id(AttemptId::from_bits(1)).rows_per_part(1);
+    dead.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut dead).await.expect("writes");
+    drop(dead);
+    let home = dir.path().join("out.pagemill/m/_");
+    assert!(home.join(AttemptId::from_bits(1).to_string()).is_dir());
+    fs::create_dir(&elsewhere).expect("dir");
+    fs::write(elsewhere.join("file"), "x").expect("file");
+    let link = home.join(AttemptId::from_bits(2).to_string());
+    symlink(&elsewhere, &link).expect("link");
+    fs::create_dir(home.join("notes")).expect("dir");
+
+    let mut next = sink(&out).attempt_id(AttemptId::from_bits(3));
+    next.open(&run(None), &tables()).await.expect("opens");
+    assert!(!home.join(AttemptId::from_bits(1).to_string()).exists());
+    assert!(link.is_symlink() && elsewhere.join("file").exists() && home.join("notes").exists());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_never_overwritten() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    fs::create_dir_all(out.join("m_c")).expect("dir");
+    let error = sink(&out).open(&run(None), &tables()).await.expect_err("taken");
+    assert!(error.to_string().contains(&out.join("m_c").display().to_string()), "{error}");
+    // It may also appear while the run is going on.
+    fs::remove_dir(out.join("m_c")).expect("remove");
+    let mut late = sink(&out);
+    late.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut late).await.expect("writes");
+    fs::create_dir_all(out.join("m")).expect("dir");
+    fs::write(out.join("m/theirs"), "x").expect("file");
+    late.commit().await.expect_err("taken");
+    late.abort().await.expect("aborts");
+    assert_eq!(names(dir.path()), ["out/m/theirs", "out.pagemill/m/_/lock"]);
+}
+
+#[tokio::test]
+async fn a_published_folder_that_is_gone_is_named() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut first = sink(&out);
+    first.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut first).await.expect("writes");
+    first.commit().await.expect("commits");
+    drop(first);
+    fs::remove_dir_all(out.join("m_c")).expect("remove");
+    let error = sink(&out).open(&run(None), &tables()).await.expect_err("gone");
+    assert!(error.to_string().contains("m_c was published and is gone"), "{error}");
+    fs::remove_file(dir.path().join("out.pagemill/m/_/manifest.json")).expect("remove");
+    fs::remove_dir_all(&out).expect("remove");
+    assert_eq!(sink(&out).open(&run(None), &tables()).await.expect("opens"), None);
+}
+
+#[tokio::test]
+async fn slots_that_hide_a_column_or_lie_in_another_are_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let error = sink(&out).open(&run(Some("d=1/N=5")), &tables()).await.expect_err("a column");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(!dir.path().join("out.pagemill").exists(), "refused before anything is made");
+    let twice = [TableSchema { name: name("M"), schema: schema() }, tables().remove(0)];
+    assert_eq!(sink(&out).open(&run(None), &twice).await.expect_err("twice").kind(), ErrorKind::Config);
+
+    let mut whole = sink(&out);
+    whole.open(&run(Some("d=1")), &tables()).await.expect("opens");
+    write_all(&mut whole).await.expect("writes");
+    whole.commit().await.expect("commits");
+    assert_eq!(sink(&out).open(&run(Some("d=1/e=1")), &tables()).await.expect_err("inside").kind(), ErrorKind::Config);
+    assert_eq!(sink(&out).open(&run(None), &tables()).await.expect_err("around").kind(), ErrorKind::Config);
+    assert_eq!(sink(&out).open(&run(Some("d=2")), &tables()).await.expect("beside"), None);
+}
+
+#[tokio::test]
+async fn a_staging_folder_that_others_can_write_to_is_refused() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (out, staging) = (dir.path().join("out"), dir.path().join("out.pagemill"));
+    fs::create_dir(&staging).expect("dir");
+    fs::set_permissions(&staging, fs::Permissions::from_mode(0o777)).expect("mode");
+    assert_eq!(sink(&out).open(&run(None), &tables()).await.expect_err("open to all").kind(), ErrorKind::Config);
+    fs::remove_dir(&staging).expect("remove");
+    fs::create_dir(dir.path().join("target")).expect("dir");
+    symlink(dir.path().join("target"), &staging).expect("link");
+    assert_eq!(sink(&out).open(&run(None), &tables()).await.expect_err("a link").kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn misuse_is_an_error_and_not_a_panic() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mut sink = pagemill_sink::FileSink::new(dir.path().join("out"), Arc::new(Lines));
+    assert!(sink.write(rows("m", 0..1)).await.is_err());
+    assert!(sink.commit().await.is_err());
+    sink.abort().await.expect("nothing to give up");
+    sink.open(&run(None), &tables()).await.expect("opens");
+    assert!(sink.open(&run(None), &tables()).await.is_err());
+    assert!(sink.write(rows("other", 0..1)).await.is_err());
+    sink.abort().await.expect("aborts");
+    assert_eq!(sink.open(&run(None), &tables()).await.expect("opens again"), None);
+}
