@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use benches::{Corpus, batches, members};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pagemill::{ArrowFile, Batch, Flatten, Format, Ndjson, Parquet, Transform};
+use pagemill::{Arrow, Batch, Flatten, Format, Ndjson, Parquet, Transform};
 
 fn benches(c: &mut Criterion) {
     for corpus in [Corpus::lean(10), Corpus::fat(10)] {
@@ -16,8 +16,8 @@ fn benches(c: &mut Criterion) {
         }
         let formats: [(&str, Box<dyn Format>); 3] = [
             ("parquet", Box::new(Parquet::default())),
-            ("arrow", Box::new(ArrowFile::default())),
-            ("ndjson", Box::new(Ndjson::default())),
+            ("arrow", Box::new(Arrow::file())),
+            ("ndjson", Box::new(Ndjson)),
         ];
         let mut group = c.benchmark_group(format!("encode {}", corpus.name));
         group.throughput(Throughput::Bytes(corpus.bytes())).sample_size(10);

@@ -18,7 +18,11 @@ fn benches(c: &mut Criterion) {
                 let mut rows = 0;
                 for batch in &batches {
                     let tables = black_box(flatten.apply(batch).expect("tables"));
-                    rows += tables.iter().filter(|t| t.name.as_str() == "members").map(|t| t.rows.num_rows()).sum::<usize>();
+                    rows += tables
+                        .iter()
+                        .filter(|t| t.name.as_str() == "members")
+                        .map(|t| t.rows.num_rows())
+                        .sum::<usize>();
                 }
                 assert_eq!(rows as u64, corpus.members());
             });

@@ -36,7 +36,8 @@ async fn every_member_is_there_once_in_order_with_its_lists() {
     let simulator = simulator().await;
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("out");
-    let report = pipeline(source(&simulator, 700), &out, std::sync::Arc::new(Parquet::default())).run().await.expect("a run");
+    let report =
+        pipeline(source(&simulator, 700), &out, std::sync::Arc::new(Parquet::default())).run().await.expect("a run");
     assert_eq!((report.totals.records, report.totals.pages, report.totals.bad), (MEMBERS, 5, 0));
     assert_eq!(simulator.served().records, MEMBERS);
 
@@ -60,7 +61,8 @@ async fn every_member_is_there_once_in_order_with_its_lists() {
             })
             .collect();
         let (at, index) = (integers(&rows, "_row"), integers(&rows, "_index"));
-        let found: Vec<_> = at.into_iter().zip(index).zip(texts(&rows, "members_id")).map(|((r, i), id)| (r, i, id)).collect();
+        let found: Vec<_> =
+            at.into_iter().zip(index).zip(texts(&rows, "members_id")).map(|((r, i), id)| (r, i, id)).collect();
         assert_eq!(found, expected, "{list}");
         seven.insert(list, found.len());
     }
@@ -144,7 +146,9 @@ async fn the_same_records_in_any_frame_give_the_same_files() {
     std::fs::write(at("lines.ndjson.gz"), gzip(&page(Framing::Lines))).expect("a file");
     for format in formats() {
         let mut trees = Vec::new();
-        for (n, name) in ["envelope.json", "keyed.json", "array.json", "lines.ndjson", "lines.ndjson.gz"].iter().enumerate() {
+        for (n, name) in
+            ["envelope.json", "keyed.json", "array.json", "lines.ndjson", "lines.ndjson.gz"].iter().enumerate()
+        {
             let out = at(&format!("{}-{n}", format.name()));
             let report = support::convert(&[&at(name)], &out, format.clone()).await.expect(name);
             assert_eq!(report.totals.records, MEMBERS, "{name}");
@@ -160,7 +164,8 @@ async fn the_same_records_in_any_frame_give_the_same_files() {
 async fn bad_records_are_set_aside_with_their_bytes_if_that_is_allowed() {
     let dir = tempfile::tempdir().expect("a folder");
     let input = dir.path().join("pages.ndjson");
-    std::fs::write(&input, "{\"id\":\"a\"}\n{\"id\":01}\n{\"id\":\"b\",\"id\":\"c\"}\n{\"id\":\"d\"}\n").expect("a file");
+    std::fs::write(&input, "{\"id\":\"a\"}\n{\"id\":01}\n{\"id\":\"b\",\"id\":\"c\"}\n{\"id\":\"d\"}\n")
+        .expect("a file");
     let run = |out: &str, allowed| {
         let out = dir.path().join(out);
         let decode = json::Options {
@@ -180,7 +185,8 @@ async fn bad_records_are_set_aside_with_their_bytes_if_that_is_allowed() {
     let bad = parquet(&dir.path().join("two/members__quarantine"));
     assert_eq!(integers(&bad, "record"), [Some(1), Some(2)]);
     use arrow::array::AsArray;
-    let bytes: Vec<&[u8]> = bad[0].column_by_name("bytes").expect("bytes").as_binary::<i32>().iter().flatten().collect();
+    let bytes: Vec<&[u8]> =
+        bad[0].column_by_name("bytes").expect("bytes").as_binary::<i32>().iter().flatten().collect();
     assert_eq!(bytes, [&b"{\"id\":01}"[..], b"{\"id\":\"b\",\"id\":\"c\"}"]);
 }
 

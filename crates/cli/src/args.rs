@@ -18,7 +18,7 @@ pub(crate) enum Command {
     /// Export members of a simulated workspace: no token, no network
     Demo(Demo),
     /// Export a resource of the API, page after page, into tables
-    Export(Export),
+    Export(Box<Export>),
     /// Turn saved pages into tables
     Convert(Convert),
     /// Show the tables and columns of a resource
@@ -52,9 +52,9 @@ pub(crate) struct Export {
     /// A file that holds the API token; otherwise the environment's TRUTO_API_TOKEN
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Where the API is
-    #[arg(long, value_name = "URL", env = "TRUTO_API_BASE_URL", default_value = "https://api.truto.one")]
-    pub(crate) base_url: String,
+    /// Where the API is; otherwise the environment's TRUTO_API_BASE_URL, or https://api.truto.one
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
     #[command(flatten)]
     pub(crate) request: RequestOptions,
     #[command(flatten)]
@@ -126,7 +126,7 @@ pub(crate) struct OutputOptions {
     #[arg(long, value_enum, default_value_t = FileFormat::Parquet)]
     pub(crate) format: FileFormat,
     /// The slot to fill, such as dt=2026-11-23; a slot is published once
-    #[arg(long, value_name = "NAME=VALUE", value_parser = Slot::new)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = slot)]
     pub(crate) slot: Option<Slot>,
     /// Write one table with lists and structs
     #[arg(long)]
@@ -254,6 +254,10 @@ impl FromStr for Size {
             None => Err("a size is a number with a unit, such as 256MiB".to_owned()),
         }
     }
+}
+
+fn slot(text: &str) -> Result<Slot, pagemill::Error> {
+    Slot::new(text)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

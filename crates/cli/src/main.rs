@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command, stopped_by: &run::StoppedBy) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => run::demo(args, stopped_by).await,
-        Command::Export(args) => run::export(args, stopped_by).await,
+        Command::Export(args) => run::export(*args, stopped_by).await,
         Command::Convert(args) => run::convert(args, stopped_by).await,
         Command::Schema(args) => schema::show(&args),
         Command::Simulate(args) => simulate::serve(args, stopped_by).await,

@@ -1,10 +1,10 @@
 //! What was typed, as parts of a pipeline.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use anyhow::Context;
 use pagemill::{
-    Error, FileSink, Flatten, Format, Nested, Pace, Pipeline, Request, Resource, ResponseFormat, Sink, Source, Transform, json,
+    Arrow, ArrowCompression, Error, FileSink, Flatten, Format, Ndjson, Nested, Pace, Parquet, ParquetCompression,
+    Pipeline, Request, Resource, ResponseFormat, Source, Transform, json,
 };
 use secrecy::SecretString;
 
@@ -102,13 +102,10 @@ pub(crate) fn pipeline(
         false => Box::new(Flatten::new(resource, account.clone())),
     };
     let format = format(output)?;
-    let described = format.describe();
-    let sink: Box<dyn Sink> = Box::new(FileSink::new(out, format));
-    let mut pipeline = Pipeline::new(source, transform, sink)
+    let mut pipeline = Pipeline::new(source, transform, FileSink::new(out, format))
         .slot(output.slot.clone())
         .max_bad_records(output.max_bad_records)
         .config("resource", resource.name())
-        .config("format", described)
         .config("layout", if output.nested { "nested" } else { "flat" })
         .config("unknown", format!("{:?}", output.unknown).to_lowercase());
     if let Some(account) = account {
@@ -117,13 +114,46 @@ pub(crate) fn pipeline(
     Ok(pipeline)
 }
 
-/// The format of the files. Row groups take at most a quarter of the memory before they are written.
-fn format(output: &OutputOptions) -> anyhow::Result<std::sync::Arc<dyn Format>> {
-    let compression = output.compression.as_deref();
-    let format = match output.format {
-        FileFormat::Parquet => crate::plan::parquet(compression, output.memory.0 / 4),
-        FileFormat::Arrow | FileFormat::ArrowStream => arrow(output.format, compression),
-        FileFormat::Ndjson => ndjson(compression),
+/// The format of the files. A Parquet row group takes at most a quarter of the memory before it is written.
+fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
+    let (codec, level) = match output.compression.as_deref().map(|text| text.split_once(':').unwrap_or((text, ""))) {
+        None => (None, ""),
+        Some((codec, level)) => (Some(codec), level),
     };
-    format.context("--compression")
+    let refuse = |known: &str| {
+        let asked = output.compression.as_deref().unwrap_or_default();
+        Error::config(format!("the format has no compression {asked:?}")).advise(format!("use {known}"))
+    };
+    let level = match (codec, level) {
+        (_, "") => None,
+        (Some("zstd"), level) => Some(level.parse::<i32>().map_err(|_| refuse("a level from 1 to 22, as in zstd:3"))?),
+        _ => return Err(refuse("a level with zstd alone").into()),
+    };
+    Ok(match output.format {
+        FileFormat::Parquet => {
+            let compression = match codec {
+                None | Some("zstd") => ParquetCompression::Zstd(level.unwrap_or(3)),
+                Some("snappy") => ParquetCompression::Snappy,
+                Some("lz4") => ParquetCompression::Lz4,
+                Some("none") => ParquetCompression::None,
+                Some(_) => return Err(refuse("zstd, zstd:LEVEL, snappy, lz4 or none").into()),
+            };
+            let row_group = usize::try_from(output.memory.0 / 4).unwrap_or(usize::MAX).min(128 << 20);
+            Arc::new(Parquet::default().compression(compression).row_group_bytes(row_group))
+        }
+        FileFormat::Arrow | FileFormat::ArrowStream => {
+            let compression = match codec {
+                Some("zstd") if level.is_none() => ArrowCompression::Zstd,
+                Some("lz4") => ArrowCompression::Lz4,
+                None | Some("none") => ArrowCompression::None,
+                Some(_) => return Err(refuse("zstd (without a level), lz4 or none").into()),
+            };
+            let kind = if output.format == FileFormat::Arrow { Arrow::file() } else { Arrow::stream() };
+            Arc::new(kind.compression(compression))
+        }
+        FileFormat::Ndjson => match codec {
+            None | Some("none") => Arc::new(Ndjson),
+            Some(_) => return Err(refuse("none: lines are written as they are").into()),
+        },
+    })
 }

@@ -78,18 +78,21 @@ pub(crate) async fn export(args: Export, stopped_by: &StoppedBy) -> anyhow::Resu
     let resource = plan::resource(&args.resource)?;
     let token = plan::token(args.token_file.as_deref())?;
     let request = plan::request(&args.account, &args.request);
+    let defaults = HttpOptions::default();
+    let base_url =
+        args.base_url.or_else(|| std::env::var("TRUTO_API_BASE_URL").ok()).unwrap_or(defaults.base_url.clone());
     let options = HttpOptions {
-        base_url: args.base_url.clone(),
+        base_url: base_url.clone(),
         pace: plan::pace(&args.request),
         decode: plan::decode(&args.output),
         page_budget: plan::page_budget(&args.output),
-        ..HttpOptions::default()
+        ..defaults
     };
     let source = HttpSource::new(&resource, &request, token, options)?;
     let progress = source.progress();
     let fingerprint = source.fingerprint();
     let pipeline = plan::pipeline(source, &resource, Some(&args.account), &args.out, &args.output)?
-        .config("base_url", args.base_url)
+        .config("base_url", base_url)
         .config("request", fingerprint);
     finish(pipeline, progress, &args.out, &args.output, stopped_by).await
 }

@@ -41,7 +41,8 @@ fn each(tables: &[TableSchema], show: fn(&TableSchema) -> String) -> String {
 fn columns(table: &TableSchema) -> String {
     let mut text = format!("{}\n", table.name);
     for field in table.schema.fields() {
-        let kind = if pagemill::resource::is_json(field) { "JSON (Utf8)".to_owned() } else { field.data_type().to_string() };
+        let kind =
+            if pagemill::resource::is_json(field) { "JSON (Utf8)".to_owned() } else { field.data_type().to_string() };
         let null = if field.is_nullable() { "" } else { ", not null" };
         text.push_str(&format!("  {}: {kind}{null}\n", field.name()));
     }

@@ -109,7 +109,10 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
     let mut text = format!("{:width$}  {:>12}  {:>5}  {:>11}  folder\n", "table", "rows", "files", "size");
     for (table, rows, files, bytes, folder) in &tables {
         let (rows, bytes) = (HumanCount(*rows).to_string(), HumanBytes(*bytes).to_string());
-        text.push_str(&format!("{table:width$}  {rows:>12}  {files:>5}  {bytes:>11}  {}\n", out.join(folder).display()));
+        text.push_str(&format!(
+            "{table:width$}  {rows:>12}  {files:>5}  {bytes:>11}  {}\n",
+            out.join(folder).display()
+        ));
     }
     if report.receipt.already_published {
         text.push_str(&format!(

@@ -13,13 +13,14 @@ pub(crate) async fn serve(args: Simulate, stopped_by: &StoppedBy) -> anyhow::Res
         builder = builder.token(token);
     }
     if let Some(limit) = args.max_limit {
-        builder = builder.max_limit(limit);
+        builder = builder.max_limit(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     if let Some(Some(rate)) = args.rate {
         builder = builder.account_rate(pagemill_simulator::Rate { requests: rate.requests, window: rate.per });
     }
     let simulator = builder.start().await.map_err(|e| {
-        pagemill::Error::new(pagemill::ErrorKind::Create, format!("port {} cannot be listened on", args.port)).because(e)
+        pagemill::Error::new(pagemill::ErrorKind::Create, format!("port {} cannot be listened on", args.port))
+            .because(e)
     })?;
     // Nobody need be reading: the server serves all the same.
     let _ = writeln!(

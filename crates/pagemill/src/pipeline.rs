@@ -15,11 +15,13 @@ const IN_FLIGHT: usize = 2;
 
 /// Records from a source, through a transform, to a sink: all of them, or none.
 ///
-/// ```ignore
+/// ```no_run
 /// # async fn example(source: pagemill::HttpSource, members: pagemill::Resource) -> pagemill::Result<()> {
+/// use std::sync::Arc;
+///
 /// use pagemill::{FileSink, Flatten, Parquet, Pipeline};
 ///
-/// let sink = FileSink::new("out", Parquet::default());
+/// let sink = FileSink::new("out", Arc::new(Parquet::default()));
 /// let report = Pipeline::new(source, Flatten::new(&members, None), sink).run().await?;
 /// println!("{} records", report.totals.records);
 /// # Ok(()) }

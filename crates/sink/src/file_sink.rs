@@ -1,9 +1,6 @@
 //! The sink that writes files to a local disk.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -42,24 +39,8 @@ pub struct FileSink {
     batch_bytes: u64,
     attempt: Option<AttemptId>,
     disk: Option<Box<dyn Disk>>,
-    summary: Summary,
     warnings: Vec<String>,
     state: State,
-}
-
-/// A value to be kept in the manifest; set at any time before the commit.
-#[derive(Clone, Debug, Default)]
-pub struct Summary(Arc<Mutex<Value>>);
-
-impl Summary {
-    /// Replaces the value.
-    pub fn set(&self, value: Value) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
-    }
-
-    fn get(&self) -> Value {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 enum State {
@@ -109,7 +90,6 @@ impl FileSink {
             batch_bytes: 8 << 20,
             attempt: None,
             disk: None,
-            summary: Summary::default(),
             warnings: Vec::new(),
             state: State::Idle,
         }
@@ -148,12 +128,6 @@ impl FileSink {
     pub fn disk(mut self, disk: impl Disk + 'static) -> Self {
         self.disk = Some(Box::new(disk));
         self
-    }
-
-    /// Where to put what the manifest should say of the run, beside what it says anyway.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        self.summary.clone()
     }
 
     /// What the caller should know although nothing failed; filled by `open`.
@@ -280,11 +254,10 @@ impl Sink for FileSink {
     }
 
     /// Closes the last parts, writes the manifest, moves the folders.
-    async fn commit(&mut self) -> Result<Receipt> {
+    async fn commit(&mut self, summary: &Value) -> Result<Receipt> {
         if let State::Published(receipt) = &self.state {
             return Ok(receipt.clone());
         }
-        let summary = self.summary.get();
         let staging = self.staging()?;
         staging.failure.check()?;
         let upto = match &staging.upto {
@@ -295,7 +268,7 @@ impl Sink for FileSink {
         staging.end_parts(|t| t.rows > 0 || t.parts == 0, upto.clone()).await?;
         let mut manifest = staging.manifest.clone();
         (manifest.pages, manifest.rows, manifest.bad) = (upto.pages, upto.rows, upto.bad);
-        manifest.summary = summary;
+        manifest.summary = summary.clone();
         let receipt = staging.committer.jobs()?.call(move |store| store.publish(manifest)).await?;
         for table in &mut staging.tables {
             table.thread.stop().await;

@@ -31,7 +31,7 @@ pub mod recut;
 mod store;
 
 pub use disk::{Disk, RealDisk};
-pub use file_sink::{FileSink, Summary};
+pub use file_sink::FileSink;
 pub use format::{Encoder, Format};
 pub use layout::AttemptId;
 pub use manifest::Manifest;

@@ -78,7 +78,7 @@ async fn export(sink: &mut dyn Sink) -> Result<Receipt> {
     if sink.open(&run(Some("d=1")), &tables()).await?.is_none() {
         write_all(sink).await?;
     }
-    sink.commit().await
+    sink.commit(&serde_json::Value::Null).await
 }
 
 /// Each table is there as a whole or not at all.

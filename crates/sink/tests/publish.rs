@@ -36,8 +36,7 @@ async fn files_and_manifest_are_where_the_layout_says() {
     assert_eq!(sink.open(&run, &tables()).await.expect("opens"), None);
     assert!(dir.path().join("deep/out.pagemill/m/a=1/b=2/00000000000000000000000000000005/m_c").is_dir());
     write_all(&mut sink).await.expect("writes");
-    sink.summary().set(serde_json::json!({"misfits": 3}));
-    let receipt = sink.commit().await.expect("commits");
+    let receipt = sink.commit(&serde_json::json!({"misfits": 3})).await.expect("commits");
     assert_eq!(
         names(&out),
         [
@@ -79,7 +78,7 @@ async fn modes_are_private_while_staged_and_for_the_group_when_published() {
         assert_eq!(mode(&staging.join(private)) & 0o077, 0, "{private}");
     }
     write_all(&mut sink).await.expect("writes");
-    sink.commit().await.expect("commits");
+    sink.commit(&serde_json::Value::Null).await.expect("commits");
     let probe = dir.path().join("probe");
     fs::create_dir(&probe).expect("dir");
     let umask = 0o777 & !mode(&probe);
@@ -106,7 +105,7 @@ async fn the_same_rows_in_other_batches_give_the_same_files() {
             let upto = Checkpoint { pages: page as u64 + 1, rows: page as u64 * 100 + 100, bad: 0, next };
             sink.checkpoint(upto).await.expect("checkpoint");
         }
-        sink.commit().await.expect("commits");
+        sink.commit(&serde_json::Value::Null).await.expect("commits");
         trees.push(files(&out));
     }
     assert!(trees[0].len() > 5, "several parts");
@@ -120,7 +119,7 @@ async fn a_second_run_changes_nothing_and_says_what_differs() {
     let mut first = sink(&out);
     first.open(&run(None), &tables()).await.expect("opens");
     write_all(&mut first).await.expect("writes");
-    first.commit().await.expect("commits");
+    first.commit(&serde_json::Value::Null).await.expect("commits");
     drop(first);
     let before = files(dir.path());
 
@@ -133,7 +132,7 @@ async fn a_second_run_changes_nothing_and_says_what_differs() {
     config.config.insert("query".into(), "x".into());
     let from = other.open(&config, &tables()).await.expect("opens");
     assert_eq!(from, Some(Checkpoint { pages: 4, rows: 12, bad: 0, next: Position::End }));
-    assert!(other.commit().await.expect("commits").already_published);
+    assert!(other.commit(&serde_json::Value::Null).await.expect("commits").already_published);
     assert!(other.warnings()[0].contains("query, sink.rows_per_part"), "{:?}", other.warnings());
     assert_eq!(files(dir.path()), before);
 }
@@ -188,7 +187,7 @@ async fn what_is_not_ours_is_never_overwritten() {
     write_all(&mut late).await.expect("writes");
     fs::create_dir_all(out.join("m")).expect("dir");
     fs::write(out.join("m/theirs"), "x").expect("file");
-    late.commit().await.expect_err("taken");
+    late.commit(&serde_json::Value::Null).await.expect_err("taken");
     late.abort().await.expect("aborts");
     assert_eq!(names(dir.path()), ["out/m/theirs", "out.pagemill/m/_/lock"]);
 }
@@ -200,7 +199,7 @@ async fn a_published_folder_that_is_gone_is_named() {
     let mut first = sink(&out);
     first.open(&run(None), &tables()).await.expect("opens");
     write_all(&mut first).await.expect("writes");
-    first.commit().await.expect("commits");
+    first.commit(&serde_json::Value::Null).await.expect("commits");
     drop(first);
     fs::remove_dir_all(out.join("m_c")).expect("remove");
     let error = sink(&out).open(&run(None), &tables()).await.expect_err("gone");
@@ -223,7 +222,7 @@ async fn slots_that_hide_a_column_or_lie_in_another_are_refused() {
     let mut whole = sink(&out);
     whole.open(&run(Some("d=1")), &tables()).await.expect("opens");
     write_all(&mut whole).await.expect("writes");
-    whole.commit().await.expect("commits");
+    whole.commit(&serde_json::Value::Null).await.expect("commits");
     assert_eq!(sink(&out).open(&run(Some("d=1/e=1")), &tables()).await.expect_err("inside").kind(), ErrorKind::Config);
     assert_eq!(sink(&out).open(&run(None), &tables()).await.expect_err("around").kind(), ErrorKind::Config);
     assert_eq!(sink(&out).open(&run(Some("d=2")), &tables()).await.expect("beside"), None);
@@ -247,7 +246,7 @@ async fn misuse_is_an_error_and_not_a_panic() {
     let dir = tempfile::tempdir().expect("dir");
     let mut sink = pagemill_sink::FileSink::new(dir.path().join("out"), Arc::new(Lines));
     assert!(sink.write(rows("m", 0..1)).await.is_err());
-    assert!(sink.commit().await.is_err());
+    assert!(sink.commit(&serde_json::Value::Null).await.is_err());
     sink.abort().await.expect("nothing to give up");
     sink.open(&run(None), &tables()).await.expect("opens");
     assert!(sink.open(&run(None), &tables()).await.is_err());

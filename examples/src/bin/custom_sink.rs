@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use async_trait::async_trait;
 use pagemill::{Checkpoint, Flatten, Pipeline, Receipt, Result, Run, Sink, Table, TableSchema};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pagemill::{ArrowFile, FileSink, Flatten, Pipeline};
+use pagemill::{Arrow, FileSink, Flatten, Pipeline};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = pagemill_examples::out("members-arrow");
 
     let flatten = Flatten::new(&members.resource, Some(members.account.clone()));
-    let sink = FileSink::new(&out, Arc::new(ArrowFile::default()));
+    let sink = FileSink::new(&out, Arc::new(Arrow::file()));
     let report = Pipeline::new(members.source, flatten, sink).run().await?;
 
     for (table, rows) in &report.rows {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pagemill::{Parquet, FileSink, Flatten, Pipeline};
+use pagemill::{FileSink, Flatten, Parquet, Pipeline};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

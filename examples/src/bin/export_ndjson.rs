@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pagemill::{Ndjson, FileSink, Flatten, Pipeline};
+use pagemill::{FileSink, Flatten, Ndjson, Pipeline};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = pagemill_examples::out("members-ndjson");
 
     let flatten = Flatten::new(&members.resource, Some(members.account.clone()));
-    let sink = FileSink::new(&out, Arc::new(Ndjson::default()));
+    let sink = FileSink::new(&out, Arc::new(Ndjson));
     let report = Pipeline::new(members.source, flatten, sink).run().await?;
 
     for (table, rows) in &report.rows {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use pagemill::{
-    ArrowFile, FileOptions, FileSink, FileSource, Flatten, Format, HttpOptions, HttpSource, Ndjson, Parquet, Pipeline,
+    Arrow, FileOptions, FileSink, FileSource, Flatten, Format, HttpOptions, HttpSource, Ndjson, Parquet, Pipeline,
     Report, Request, Resource, Result,
 };
 use pagemill_simulator::{ACCOUNT, Simulator};
@@ -18,7 +18,7 @@ pub fn members() -> Resource {
 }
 
 pub fn formats() -> Vec<Arc<dyn Format>> {
-    vec![Arc::new(Parquet::default()), Arc::new(ArrowFile::default()), Arc::new(Ndjson::default())]
+    vec![Arc::new(Parquet::default()), Arc::new(Arrow::file()), Arc::new(Ndjson)]
 }
 
 /// A source of a simulator's members.

@@ -47,7 +47,7 @@ pub async fn sink(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -> Se
     let mut early = make();
     if early.open(&first, &tables()).await.expect("opens").is_none() {
         write(&mut *early, PAGES - 1).await;
-        early.commit().await.expect_err("a walk that has not ended was published");
+        early.commit(&serde_json::Value::Null).await.expect_err("a walk that has not ended was published");
         assert_eq!(seen(), nothing, "a refused commit left rows");
     }
     early.abort().await.expect("aborts");
@@ -56,7 +56,7 @@ pub async fn sink(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -> Se
     let mut whole = make();
     assert_eq!(whole.open(&first, &tables()).await.expect("opens"), None);
     write(&mut *whole, PAGES).await;
-    let receipt = whole.commit().await.expect("commits");
+    let receipt = whole.commit(&serde_json::Value::Null).await.expect("commits");
     drop(whole);
     assert!(!receipt.already_published, "a first run says that it was published before");
     assert_eq!(seen(), expected(1), "what is visible is not what was written");
@@ -75,7 +75,7 @@ pub async fn sink(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -> Se
         if abort {
             again.abort().await.expect("aborts");
         } else {
-            let second = again.commit().await.expect("commits");
+            let second = again.commit(&serde_json::Value::Null).await.expect("commits");
             assert!(second.already_published);
             assert_eq!(second.files, receipt.files, "a second run changed files");
         }
@@ -85,7 +85,7 @@ pub async fn sink(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -> Se
     let mut other = make();
     assert_eq!(other.open(&run("d=2"), &tables()).await.expect("opens another slot"), None);
     write(&mut *other, PAGES).await;
-    other.commit().await.expect("commits");
+    other.commit(&serde_json::Value::Null).await.expect("commits");
     assert_eq!(seen(), expected(2), "two slots are not both visible");
 }
 
