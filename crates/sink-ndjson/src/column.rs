@@ -9,7 +9,7 @@ use arrow::{
         DataType, Field, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
     },
 };
-use pagemill_core::{EXTENSION_NAME, Error, JSON_EXTENSION, Place, Result};
+use pagemill_core::{Error, Place, Result, resource::is_json};
 
 use crate::{json_text, scalar};
 
@@ -70,10 +70,7 @@ impl<'a> Column<'a> {
         let values = match field.data_type() {
             DataType::Utf8 => {
                 let text = array.as_string_opt().ok_or_else(other)?;
-                match field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == JSON_EXTENSION) {
-                    true => Values::Json(text),
-                    false => Values::Text(text),
-                }
+                if is_json(field) { Values::Json(text) } else { Values::Text(text) }
             }
             DataType::Boolean => Values::Bool(array.as_boolean_opt().ok_or_else(other)?),
             DataType::Int64 => Values::Int(array.as_primitive_opt::<Int64Type>().ok_or_else(other)?),

@@ -51,8 +51,7 @@ fn what_json_cannot_say_is_an_error() {
         assert_eq!(error.kind(), ErrorKind::Data);
         assert!(error.to_string().contains("\"x\""), "{error}");
     }
-    let field = Field::new("j", DataType::Utf8, true)
-        .with_metadata([(pagemill_core::EXTENSION_NAME.into(), pagemill_core::JSON_EXTENSION.into())].into());
+    let field = pagemill_core::resource::json_field("j");
     let texts: ArrayRef = Arc::new(StringArray::from(vec!["{}", "{\"a\":tru}"]));
     let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![texts]).expect("fits");
     let error = encode(&batch).expect_err("refused");

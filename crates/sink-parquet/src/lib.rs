@@ -2,6 +2,9 @@
 //!
 //! What the files have: Zstandard pages, dictionaries, statistics and a page index for every column but those of JSON text,
 //! whose values are large, hardly ever repeat, and are not compared; and in the footer what wrote them.
+//! JSON text columns carry Parquet's own `JSON` type beside Arrow's `arrow.json`: DuckDB reads them as JSON, pyarrow and
+//! Polars as `arrow.json` over strings, and readers that know neither as strings.
+//!
 //! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes.
 
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use bytes::Bytes;
-use pagemill_core::{EXTENSION_NAME, Error, JSON_EXTENSION, Result};
+use pagemill_core::{Error, Result, resource::is_json};
 use pagemill_sink::{Encoder, Format};
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
@@ -139,7 +142,7 @@ fn json_leaves(field: &Field, leaves: &mut Vec<bool>) {
     match field.data_type() {
         DataType::Struct(fields) => fields.iter().for_each(|f| json_leaves(f, leaves)),
         DataType::List(element) | DataType::LargeList(element) => json_leaves(element, leaves),
-        _ => leaves.push(field.metadata().get(EXTENSION_NAME).is_some_and(|name| name == JSON_EXTENSION)),
+        _ => leaves.push(is_json(field)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every [`Format`] promises: the rows come back, and the bytes depend on them alone.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{
@@ -13,7 +13,7 @@ use arrow::{
         DataType, Field, Fields, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
     },
 };
-use pagemill_core::{EXTENSION_NAME, JSON_EXTENSION};
+use pagemill_core::resource::{is_json, json_field};
 use serde_json::{Map, Value};
 
 use crate::{Format, Recut};
@@ -214,7 +214,7 @@ pub fn edge_values() -> RecordBatch {
         None,
         Some("[]"),
         Some("null"),
-        Some(r#"{"a":{"b":[1,2.50,-0.0,123456789012345678901234567890]},"a b":"\u2028\ud83d\ude00\/"}"#),
+        Some(r#"{"a":{"b":[1,2.50,-0.0,18446744073709551615]},"a b":"\u2028\ud83d\ude00\/"}"#),
         Some("\"text\""),
         Some("true"),
         Some("[false,null,[[[]]],{\"\":\"\"}]"),
@@ -311,11 +311,6 @@ fn take_all(objects: &StructArray) -> ArrayRef {
     Arc::new(StructArray::new(objects.fields().clone(), columns.collect(), objects.nulls().cloned()))
 }
 
-fn json_field(name: &str) -> Field {
-    let metadata = HashMap::from([(EXTENSION_NAME.to_owned(), JSON_EXTENSION.to_owned())]);
-    Field::new(name, DataType::Utf8, true).with_metadata(metadata)
-}
-
 /// The rows of a batch as JSON objects, as a text format should write them: every column in every row,
 /// timestamps as RFC 3339 with `Z` and 0, 3 or 6 digits of a second, JSON columns as JSON, bytes in hexadecimal.
 ///
@@ -338,10 +333,7 @@ fn json_value(field: &Field, array: &ArrayRef, row: usize) -> Value {
     match field.data_type() {
         DataType::Utf8 => {
             let text = array.as_string::<i32>().value(row);
-            match field.metadata().get(EXTENSION_NAME).map(String::as_str) {
-                Some(JSON_EXTENSION) => serde_json::from_str(text).expect("JSON"),
-                _ => text.into(),
-            }
+            if is_json(field) { serde_json::from_str(text).expect("JSON") } else { text.into() }
         }
         DataType::Boolean => array.as_boolean().value(row).into(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
