@@ -210,6 +210,17 @@ class Tables:
 # --- reading back ----------------------------------------------------------------------------------------------------
 
 
+class Value:
+    """A JSON value that was read as one, where the other readers give its text."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+# Polars has no type for a JSON value of any shape, and its text of a nested value is not JSON; others compare those.
+UNREAD = object()
+
+
 def compared(tables, table, reader, rows):
     expected = tables.rows[table]
     assert len(rows) == len(expected), f"{reader}: {table} has {len(rows)} rows, {len(expected)} expected"
@@ -217,8 +228,12 @@ def compared(tables, table, reader, rows):
     for at, (got, want) in enumerate(zip(rows, expected)):
         for name, which in columns.items():
             value = got[name]
-            if which == "json" and value is not None:
-                value = plain(loads(value)) if isinstance(value, str) else plain(value)
+            if value is UNREAD:
+                continue
+            if isinstance(value, Value):
+                value = plain(value.value)
+            elif which == "json" and value is not None:
+                value = plain(loads(value))
             if value != want[name] or (isinstance(value, bool) != isinstance(want[name], bool)):
                 raise SystemExit(f"{reader}: {table} row {at} column {name}: {value!r}, {want[name]!r} expected")
     return len(rows) * len(columns)
@@ -260,7 +275,7 @@ def with_polars(folder, fmt, columns):
     if fmt == "parquet":
         frame = polars.concat(polars.read_parquet(f) for f in files)
     elif fmt == "arrow":
-        frame = polars.concat(polars.read_ipc(f, memory_map=False) for f in files)
+        frame = polars.concat(polars.read_ipc(f) for f in files)
     else:
         types = {"string": polars.String, "integer": polars.Int64, "number": polars.Float64, "boolean": polars.Boolean, "time": polars.String, "json": polars.String}
         frame = polars.concat(polars.read_ndjson(f, schema={n: types[w] for n, w in columns.items()}) for f in files)
@@ -269,6 +284,8 @@ def with_polars(folder, fmt, columns):
             for name, which in columns.items():
                 if which == "time" and row[name] is not None:
                     row[name] = micros(row[name])
+                if which == "json":
+                    row[name] = UNREAD
         return rows
     times = [polars.col(n).dt.epoch("us") for n, w in columns.items() if w == "time"]
     return frame.with_columns(times).to_dicts()
@@ -287,8 +304,8 @@ def with_json(folder, _fmt, columns):
             for name, which in columns.items():
                 if which == "time" and row[name] is not None:
                     row[name] = micros(row[name])
-                if which == "json":
-                    row[name] = exact[name]
+                if which == "json" and exact[name] is not None:
+                    row[name] = Value(exact[name])
             rows.append(row)
     return rows
 
@@ -411,7 +428,7 @@ THINGS = r"""
 """
 
 
-def check(pagemill, resource, document, inputs, work, name):
+def check(pagemill, resource, document, inputs, work, name, unable=()):
     tables = Tables(document, ACCOUNT)
     for path in inputs:
         text = path.read_text(encoding="utf-8")
@@ -425,6 +442,8 @@ def check(pagemill, resource, document, inputs, work, name):
         assert written == set(tables.rows), f"{written} written, {set(tables.rows)} expected"
         for table, columns in tables.columns.items():
             for reader in readers:
+                if (fmt, reader) in unable:
+                    continue
                 values += compared(tables, table, f"{fmt} {reader.__name__}", reader(out / table, fmt, columns))
     print(f"{name}: {tables.count} records, {len(tables.rows)} tables, {values} values compared")
 
@@ -454,7 +473,8 @@ def main():
         schema.write_text(json.dumps(KINDS))
         things = work / "things.ndjson"
         things.write_text(THINGS.strip(), encoding="utf-8")
-        check(pagemill, str(schema), KINDS, [things], work, "things")
+        # Polars takes no JSON number beyond its own.
+        check(pagemill, str(schema), KINDS, [things], work, "things", unable=[("ndjson", with_polars)])
 
 
 main()
