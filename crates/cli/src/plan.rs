@@ -83,9 +83,9 @@ pub(crate) fn decode(output: &OutputOptions) -> json::Options {
     json::Options { unknown: output.unknown.into(), limits, ..json::Options::default() }
 }
 
-/// Bytes of decoded pages that may wait: a quarter of the memory.
+/// Bytes of decoded pages that may wait: an eighth of the memory.
 pub(crate) fn page_budget(output: &OutputOptions) -> usize {
-    usize::try_from(output.memory.0 / 4).unwrap_or(usize::MAX)
+    usize::try_from(output.memory.0 / 8).unwrap_or(usize::MAX)
 }
 
 /// The pipeline behind a source.
@@ -114,7 +114,7 @@ pub(crate) fn pipeline(
     Ok(pipeline)
 }
 
-/// The format of the files. A Parquet row group takes at most a quarter of the memory before it is written.
+/// The format of the files. A Parquet row group takes at most an eighth of the memory before it is written.
 fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
     let (codec, level) = match output.compression.as_deref().map(|text| text.split_once(':').unwrap_or((text, ""))) {
         None => (None, ""),
@@ -132,13 +132,13 @@ fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
     Ok(match output.format {
         FileFormat::Parquet => {
             let compression = match codec {
-                None | Some("zstd") => ParquetCompression::Zstd(level.unwrap_or(3)),
+                None | Some("zstd") => level.map_or(ParquetCompression::default(), ParquetCompression::Zstd),
                 Some("snappy") => ParquetCompression::Snappy,
                 Some("lz4") => ParquetCompression::Lz4,
                 Some("none") => ParquetCompression::None,
                 Some(_) => return Err(refuse("zstd, zstd:LEVEL, snappy, lz4 or none").into()),
             };
-            let row_group = usize::try_from(output.memory.0 / 4).unwrap_or(usize::MAX).min(128 << 20);
+            let row_group = usize::try_from(output.memory.0 / 8).unwrap_or(usize::MAX).min(128 << 20);
             Arc::new(Parquet::default().compression(compression).row_group_bytes(row_group))
         }
         FileFormat::Arrow | FileFormat::ArrowStream => {

@@ -28,6 +28,13 @@ use parquet::{
 /// What the footer names as the writer of the file.
 const CREATED_BY: &str = concat!("pagemill version ", env!("CARGO_PKG_VERSION"));
 
+/// Bytes at which a column's dictionary is given up.
+const DICTIONARY_BYTES: usize = 256 << 10;
+
+/// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
+/// dozens of columns that is most of the memory that encoding takes.
+const PAGE_BYTES: usize = 256 << 10;
+
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,7 +51,7 @@ pub enum Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self::Zstd(3)
+        Self::Zstd(1)
     }
 }
 
@@ -81,6 +88,13 @@ impl Parquet {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Bytes at which a column's dictionary is given up.
+    const DICTIONARY_BYTES: usize = 256 << 10;
+
+    /// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
+    /// dozens of columns that is most of the memory that encoding takes.
+    const PAGE_BYTES: usize = 256 << 10;
 
     /// How pages are compressed.
     #[must_use]
@@ -119,6 +133,9 @@ impl Parquet {
             .set_key_value_metadata(Some(metadata))
             .set_compression(self.compression.codec()?)
             .set_dictionary_enabled(true)
+            // A column whose dictionary is larger is one of mostly different values: the sooner it is given up, the better.
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_data_page_size_limit(PAGE_BYTES)
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_max_row_group_row_count(Some(self.row_group_rows))
             .set_max_row_group_bytes(Some(self.row_group_bytes));

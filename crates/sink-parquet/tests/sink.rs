@@ -45,7 +45,7 @@ async fn export(out: &Path, length: usize) -> BTreeMap<PathBuf, Bytes> {
         let done = page as u64 + 1;
         sink.checkpoint(Checkpoint { pages: done, rows: done * 2_500, bad: 0, next }).await.expect("checkpoint");
     }
-    let receipt = sink.commit().await.expect("commits");
+    let receipt = sink.commit(&serde_json::Value::Null).await.expect("commits");
     let read = |path: &str| fs::read(out.join(path)).expect("file").into();
     receipt.files.iter().map(|f| (PathBuf::from(&f.path), read(&f.path))).collect()
 }
