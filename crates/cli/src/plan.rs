@@ -114,7 +114,8 @@ pub(crate) fn pipeline(
     Ok(pipeline)
 }
 
-/// The format of the files. A Parquet row group takes at most an eighth of the memory before it is written.
+/// The format of the files. A Parquet row group takes at most a sixteenth of the memory: while it is
+/// being written out, there are three of it.
 fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
     let (codec, level) = match output.compression.as_deref().map(|text| text.split_once(':').unwrap_or((text, ""))) {
         None => (None, ""),
@@ -138,7 +139,7 @@ fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
                 Some("none") => ParquetCompression::None,
                 Some(_) => return Err(refuse("zstd, zstd:LEVEL, snappy, lz4 or none").into()),
             };
-            let row_group = usize::try_from(output.memory.0 / 8).unwrap_or(usize::MAX).min(128 << 20);
+            let row_group = usize::try_from(output.memory.0 / 16).unwrap_or(usize::MAX).min(128 << 20);
             Arc::new(Parquet::default().compression(compression).row_group_bytes(row_group))
         }
         FileFormat::Arrow | FileFormat::ArrowStream => {

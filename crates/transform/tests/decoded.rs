@@ -102,7 +102,7 @@ fn cases(n: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(4_000))]
+    #![proptest_config(cases(10_000))]
 
     #[test]
     fn records_come_back(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
