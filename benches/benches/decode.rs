@@ -21,6 +21,8 @@ fn peer_schema() -> Arc<Schema> {
         let data_type = match field.data_type() {
             DataType::Struct(fields) => DataType::Struct(keep(fields)),
             DataType::List(item) => DataType::List(without_extra(item)),
+            // It knows no time zone by its name.
+            DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, Some("+00:00".into())),
             other => other.clone(),
         };
         Arc::new(field.as_ref().clone().with_data_type(data_type))

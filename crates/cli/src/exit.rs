@@ -8,13 +8,13 @@ use pagemill::{Error, ErrorKind};
 /// |---|---|---|
 /// | 64 | the command line is wrong | have it corrected |
 /// | 65 | the data is | have a human look |
-/// | 69 | the source is unavailable, or rejects the request | run again |
+/// | 69 | the source is unavailable, after all retries | run again |
 /// | 70 | a bug of ours | report it |
 /// | 73, 74 | the files cannot be created, read or written | fix it, run again |
 /// | 75 | another run holds the slot, or the wait is too long | run again later |
 /// | 76 | the outcome of the commit is unknown; nothing was deleted | run again |
 /// | 77 | 401 or 403 | fix the token, run again |
-/// | 78 | the configuration is wrong; no request was sent | fix it |
+/// | 78 | what was asked for cannot be: refused before any request, or by the API (400, 404, 422) | fix it |
 /// | 130, 143 | stopped by SIGINT or SIGTERM | run again |
 pub(crate) fn code(error: &anyhow::Error, stopped_by: Option<u8>) -> u8 {
     match error.downcast_ref::<Error>().map(Error::kind) {

@@ -41,3 +41,8 @@ pub use pagemill_transform::{Flatten, Nested, Unflatten};
 
 pub use pipeline::Pipeline;
 pub use report::{Report, Totals};
+
+/// The README's program is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
