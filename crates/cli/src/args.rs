@@ -52,7 +52,7 @@ pub(crate) struct Export {
     /// A file that holds the API token; otherwise the environment's TRUTO_API_TOKEN
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Where the API is; otherwise the environment's TRUTO_API_BASE_URL, or https://api.truto.one
+    /// Where the API is; otherwise the environment's TRUTO_API_BASE_URL, or api.truto.one over HTTPS
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     #[command(flatten)]

@@ -105,7 +105,7 @@ fn what_a_provider_requires_is_named() {
         assert!(error.contains(missing), "{error}");
         // Whether there is such a channel is another question, but it is no longer missing.
         let (_, _, error) = server.export("any", account, &dir.path().join(account), &options);
-        assert!(!error.contains("missing_required"), "{error}");
+        assert!(!error.contains("missing required"), "{error}");
     }
     let (code, _, error) = server.export("any", "nobody", &dir.path().join("nobody"), &[]);
     assert_eq!(code, 78, "{error}");

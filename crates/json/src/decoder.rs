@@ -21,6 +21,12 @@ use crate::{
     window::Window,
 };
 
+/// The most bytes of a record, and of the records of a batch.
+const MOST_HELD: usize = 256 << 20;
+
+/// What a bad record takes beside its bytes.
+const BAD_RECORD_BYTES: u64 = 256;
+
 /// Turns the bytes of one page after another into batches of one resource.
 ///
 /// After an error the decoder must be [`reset`](Decoder::reset) before the next page.
@@ -29,6 +35,9 @@ pub struct Decoder {
     schema: SchemaRef,
     options: Options,
     result_declared: bool,
+    key: Option<String>,
+    /// True from an error to the next reset.
+    failed: bool,
     window: Window,
     framer: Framer,
     root: StructColumn,
@@ -47,7 +56,11 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for `resource`.
     #[must_use]
-    pub fn new(resource: &Resource, options: Options) -> Self {
+    pub fn new(resource: &Resource, mut options: Options) -> Self {
+        // Positions in a batch, and in what is held of a page, are numbers of 32 bits.
+        options.batch_rows = options.batch_rows.clamp(1, 1 << 20);
+        options.batch_bytes = options.batch_bytes.clamp(1, MOST_HELD);
+        options.limits.record = options.limits.record.min(MOST_HELD);
         let mut ids = Ids::default();
         let root = StructColumn::root(resource.fields(), &mut ids);
         let names: HashSet<_> = resource.fields().iter().map(|f| f.name.as_str()).collect();
@@ -57,7 +70,9 @@ impl Decoder {
             schema: resource.schema(),
             result_declared,
             window: Window::new(scanner),
-            framer: Framer::new(options.framing, result_declared),
+            framer: Framer::new(options.framing, result_declared, resource.key().map(str::to_owned)),
+            key: resource.key().map(str::to_owned),
+            failed: false,
             root,
             counter: Counter::new(ids),
             names: UnknownNames::default(),
@@ -85,6 +100,12 @@ impl Decoder {
     /// # Errors
     /// When the page cannot be read any further; bad records alone are no error, up to [`Limits`](crate::Limits).
     pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<RecordBatch>, DecodeError> {
+        self.check_usable()?;
+        let result = self.decode_more(input);
+        self.noting(result)
+    }
+
+    fn decode_more(&mut self, input: &mut Bytes) -> Result<Option<RecordBatch>, DecodeError> {
         loop {
             if self.advance()? {
                 return self.batch().map(Some);
@@ -109,11 +130,18 @@ impl Decoder {
     /// # Errors
     /// When the document is not complete.
     pub fn finish_page(&mut self) -> Result<Page, DecodeError> {
+        self.check_usable()?;
+        let result = self.finish();
+        self.noting(result)
+    }
+
+    fn finish(&mut self) -> Result<Page, DecodeError> {
         self.window.end();
         // What is left to read lies within the last block, and so does not fill a batch by much.
         while self.advance()? {}
         let rest = self.batch()?;
-        let framer = std::mem::replace(&mut self.framer, Framer::new(self.options.framing, self.result_declared));
+        let fresh = self.new_framer();
+        let framer = std::mem::replace(&mut self.framer, fresh);
         let page = Page {
             rest,
             framing: framer.framing,
@@ -140,12 +168,30 @@ impl Decoder {
     /// Forgets the page in progress.
     pub fn reset(&mut self) {
         self.window.clear();
-        self.framer = Framer::new(self.options.framing, self.result_declared);
+        self.framer = self.new_framer();
+        self.failed = false;
         self.root.truncate(0);
         self.counter.take();
         self.names.clear();
         self.bad.clear();
         (self.rows, self.bytes, self.rows_out, self.page_bytes, self.bad_bytes) = (0, 0, 0, 0, 0);
+    }
+
+    fn new_framer(&self) -> Framer {
+        Framer::new(self.options.framing, self.result_declared, self.key.clone())
+    }
+
+    /// Remembers that the page failed: what is held of it is no longer of a piece.
+    fn noting<T>(&mut self, result: Result<T, DecodeError>) -> Result<T, DecodeError> {
+        self.failed |= result.is_err();
+        result
+    }
+
+    fn check_usable(&self) -> Result<(), DecodeError> {
+        match self.failed {
+            false => Ok(()),
+            true => Err(Error::internal("the decoder was not reset after an error")),
+        }
     }
 
     /// Reads records until a batch is full (true) or more bytes are needed (false).
@@ -186,7 +232,7 @@ impl Decoder {
         self.root.truncate(self.rows);
         self.counter.discard();
         self.names.clear();
-        self.bad_bytes += range.len() as u64;
+        self.bad_bytes += range.len() as u64 + BAD_RECORD_BYTES;
         let limits = &self.options.limits;
         let too_many = self.bad.len() as u64 >= limits.bad_records || self.bad_bytes > limits.bad_bytes;
         if bad.fatal || too_many {

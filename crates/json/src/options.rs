@@ -43,7 +43,7 @@ pub struct Limits {
     pub number: usize,
     /// Members of one object that the schema does not know.
     pub members: usize,
-    /// Bytes of one record.
+    /// Bytes of one record; at most 256 MiB.
     pub record: usize,
     /// Bytes of a cursor.
     pub cursor: usize,
@@ -51,7 +51,7 @@ pub struct Limits {
     pub page: u64,
     /// Bad records of a page; one more fails the page.
     pub bad_records: u64,
-    /// Bytes of a page's bad records, together; more fail the page.
+    /// Bytes of a page's bad records, together and with 256 more for each; more fail the page.
     pub bad_bytes: u64,
 }
 
@@ -81,9 +81,9 @@ pub struct Options {
     pub framing: Option<Framing>,
     /// Limits.
     pub limits: Limits,
-    /// Rows of a batch, at most.
+    /// Rows of a batch, at most; from 1 to 2^20.
     pub batch_rows: usize,
-    /// Bytes of the records of a batch: the batch ends with the record that reaches it.
+    /// Bytes of the records of a batch, at most 256 MiB: the batch ends with the record that reaches it.
     pub batch_bytes: usize,
     /// The kernel to scan with; `None` takes the machine's best, and so does one that the machine cannot run.
     pub kernel: Option<KernelName>,

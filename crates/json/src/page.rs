@@ -63,6 +63,8 @@ pub(crate) struct Framer {
     keyed: bool,
     /// True when the schema itself declares a `result`, so that one says nothing of an envelope.
     result_declared: bool,
+    /// The member that tells records apart: an envelope has none of that name.
+    key: Option<String>,
     pub(crate) framing: Option<Framing>,
     pub(crate) next_page: Next,
     pub(crate) result_count: Option<u64>,
@@ -73,7 +75,7 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    pub(crate) fn new(framing: Option<Framing>, result_declared: bool) -> Self {
+    pub(crate) fn new(framing: Option<Framing>, result_declared: bool, key: Option<String>) -> Self {
         let mut framer = Self {
             state: State::Start,
             at: 0,
@@ -81,6 +83,7 @@ impl Framer {
             search: None,
             keyed: false,
             result_declared,
+            key,
             framing: None,
             next_page: Next::Absent,
             result_count: None,
@@ -199,7 +202,8 @@ impl Framer {
     fn probe(&mut self, window: &Window, limits: &Limits) -> Parse<bool> {
         let State::Probe { mut next, mut depth, mut scalar } = self.state else { return Ok(true) };
         let (bytes, index) = (window.bytes(), window.index());
-        let after_space = |from: usize| bytes[from..].iter().position(|b| !b.is_ascii_whitespace()).map(|n| from + n);
+        let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
+        let after_space = |from: usize| bytes[from..].iter().position(|b| !is_space(b)).map(|n| from + n);
         let mut envelope = false;
         while !envelope && depth > 0 {
             // What was looked at need not be looked at again.
@@ -256,6 +260,10 @@ impl Framer {
         let step = || format!(".{name}");
         if self.members.contains(&name) {
             return Err(Bad::new(start, "a name that was there before").under(step));
+        }
+        if self.key.as_ref() == Some(&name) {
+            let reason = "both the key of a record and a `result`: neither clearly a record nor an envelope";
+            return Err(Bad::new(start, reason).under(step));
         }
         if self.members.len() >= MAX_MEMBERS {
             return Err(Bad::new(start, format!("an envelope of more than {MAX_MEMBERS} members")));
@@ -440,13 +448,23 @@ impl Framer {
     fn value_end(&mut self, t: &Tokens<'_>, window: &Window) -> Parse<Option<usize>> {
         let end = match t.byte() {
             b'{' | b'[' => self.container_end(t),
+            // A quote behind a backslash that is in no string begins none.
+            b'"' if t.index.get(t.next).is_some_and(|open| *open as usize != t.at) => return Err(t.expected("a value")),
             b'"' => t.index.get(t.next + 1).map(|close| *close as usize + 1),
             b',' | b':' | b'}' | b']' => return Err(t.expected("a value")),
             _ => {
                 let ends =
-                    |b: &u8| matches!(b, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"') || b.is_ascii_whitespace();
-                let found = t.bytes[t.at..t.end].iter().position(ends).map(|n| t.at + n);
-                found.or_else(|| window.ended().then_some(t.end))
+                    |b: &u8| matches!(b, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"' | b' ' | b'\t' | b'\n' | b'\r');
+                // Beyond this it is too long whatever it is, and need not be looked at again and again.
+                let longest = t.limits.number.max("false".len());
+                let most = t.end.min(t.at + longest + 1);
+                match t.bytes[t.at..most].iter().position(ends) {
+                    Some(n) => Some(t.at + n),
+                    None if most - t.at > longest => {
+                        return Err(Bad::new(t.at, format!("a number of more than {} characters", t.limits.number)));
+                    }
+                    None => window.ended().then_some(t.end),
+                }
             }
         };
         within_limit(t.at, end.unwrap_or(window.scanned()), t.limits)?;
@@ -472,7 +490,7 @@ impl Framer {
                 while both != 0 {
                     let bit = both & both.wrapping_neg();
                     match open & bit {
-                        0 => depth -= 1,
+                        0 => depth = depth.saturating_sub(1),
                         _ => depth += 1,
                     }
                     if depth == 0 {

@@ -27,7 +27,10 @@ pub(crate) fn read(
     let mut walk = Walk { t: tokens, unknown, counter, names };
     let (from, to) = (walk.t.at, walk.t.end);
     let mut seen = Block::default();
-    for block in walk.t.blocks.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or_default() {
+    let Some(blocks) = walk.t.blocks.get(from / BLOCK..to.div_ceil(BLOCK)) else {
+        return Err(Bad::new(from, "bytes that were not scanned"));
+    };
+    for block in blocks {
         seen.control |= block.control;
         seen.wide |= block.wide;
         seen.backslash |= block.backslash;

@@ -2,13 +2,19 @@
 
 use pagemill_core::Reason;
 
+/// 0000-01-01T00:00:00Z.
+const EARLIEST: i64 = -62_167_219_200_000_000;
+/// 9999-12-31T23:59:59.999999Z.
+const LATEST: i64 = 253_402_300_799_999_999;
+
 /// Microseconds since 1970-01-01T00:00:00Z of an RFC 3339 date and time, years 0000 to 9999.
 ///
 /// All forms of the standard are read: `T`, `t` or a space between date and time, `Z`, `z` or an offset, any number of
 /// fractional digits as long as those past the sixth are zeros.
 ///
 /// # Errors
-/// [`Reason::NotATime`], or [`Reason::TimeTooFine`] for a finer fraction or a leap second.
+/// [`Reason::NotATime`]; [`Reason::TimeTooFine`] for a finer fraction or a leap second; [`Reason::OutOfRange`] where the
+/// offset leads out of the years 0000 to 9999.
 pub(crate) fn micros(text: &[u8]) -> Result<i64, Reason> {
     const BAD: Reason = Reason::NotATime;
     let (date_time, rest) = text.split_at_checked(19).ok_or(BAD)?;
@@ -28,7 +34,12 @@ pub(crate) fn micros(text: &[u8]) -> Result<i64, Reason> {
         return Err(Reason::TimeTooFine);
     }
     let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
-    Ok(seconds * 1_000_000 + fraction)
+    let micros = seconds * 1_000_000 + fraction;
+    // An offset may lead out of the years that have four digits, and then no text of the standard leads back.
+    match (EARLIEST..=LATEST).contains(&micros) {
+        true => Ok(micros),
+        false => Err(Reason::OutOfRange),
+    }
 }
 
 /// Microseconds of the fraction at the beginning of `rest`, what follows it, and whether it has finer digits.
@@ -155,5 +166,7 @@ mod tests {
         assert_eq!(micros(b"2026-11-23T12:00:00.0000001Z"), Err(Reason::TimeTooFine));
         assert_eq!(micros(b"2016-12-31T23:59:60Z"), Err(Reason::TimeTooFine));
         assert!(micros(b"2024-02-29T00:00:00Z").is_ok());
+        assert_eq!(micros(b"9999-12-31T23:59:59-05:00"), Err(Reason::OutOfRange));
+        assert_eq!(micros(b"0000-01-01T00:00:00+01:00"), Err(Reason::OutOfRange));
     }
 }

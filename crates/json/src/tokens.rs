@@ -35,9 +35,17 @@ impl Bad {
         self
     }
 
-    /// The path from the record.
+    /// The path from the record, fit for a terminal: names are the data's.
     pub(crate) fn json_path(&self) -> String {
-        std::iter::once("$").chain(self.path.iter().rev().map(String::as_str)).collect()
+        let shown = |c: char| match c {
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => {
+                c.escape_unicode().to_string()
+            }
+            c if c.is_control() => c.escape_default().to_string(),
+            c => c.to_string(),
+        };
+        let step = |step: &String| step.chars().take(100).map(shown).collect::<String>();
+        std::iter::once("$".to_owned()).chain(self.path.iter().rev().map(step)).collect()
     }
 }
 

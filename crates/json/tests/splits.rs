@@ -31,6 +31,12 @@ fn pages() -> Vec<Vec<u8>> {
         format!(r#"{{"result":[{},{{"id":"b","tags":[1,]}},{{"id":01}},{},{{"a":1,"a":2}},{{"id":"x","id":"y"}},3,null],"next_cursor":"z"}}"#, RECORDS[0], RECORDS[3]),
         "[{\"id\":\"a\u{1}b\"},{\"id\":\"\\ud800\"},{\"id\":\"\\x\"},{\"id\":tru},{\"any\":{\"a\":[1 2]}},{\"id\":\"good\"}]".to_owned(),
         // Bad pages.
+        "{}\x0c".to_owned(),
+        "{}\\\"[\"{\"}".to_owned(),
+        "{} \\\" {}".to_owned(),
+        format!("{{}}{}", "1".repeat(3_000)),
+        format!("[{}]", "1".repeat(3_000)),
+        r#"{"id":"a","results":[]}"#.to_owned(),
         format!("[{all}"),
         format!("[{all},]"),
         format!("[{all}] x"),

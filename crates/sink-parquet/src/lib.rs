@@ -83,18 +83,11 @@ impl Default for Parquet {
 }
 
 impl Parquet {
-    /// Zstandard of level 3, row groups of at most 1,000,000 rows or about 128 MiB.
+    /// Zstandard of level 1, row groups of at most 1,000,000 rows or about 128 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// Bytes at which a column's dictionary is given up.
-    const DICTIONARY_BYTES: usize = 256 << 10;
-
-    /// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
-    /// dozens of columns that is most of the memory that encoding takes.
-    const PAGE_BYTES: usize = 256 << 10;
 
     /// How pages are compressed.
     #[must_use]

@@ -72,6 +72,13 @@ impl Layout {
             Error::config(format!("{} cannot be the output folder", out.display()))
                 .advise("name a folder inside another; staging is kept beside it")
         };
+        if out.to_string_lossy().contains("://") {
+            return Err(Error::config(format!(
+                "{} is an address, and object stores are not supported yet",
+                out.display()
+            ))
+            .advise("name a folder"));
+        }
         let absolute = std::path::absolute(out).map_err(|e| refuse().because(e))?;
         // `absolute` drops a closing `.`; a closing `..` stays, and has no name.
         let mut name = absolute.file_name().ok_or_else(refuse)?.to_owned();

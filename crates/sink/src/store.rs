@@ -130,15 +130,27 @@ impl Store {
             self.disk.set_mode(&dir, 0o750 & !self.umask).during("set the mode of", &dir)?;
             self.sync_dir(&dir)?;
         }
+        self.refuse_overlap()?;
         self.refuse_taken()?;
-        self.commit(&manifest)?;
-        self.move_into_place(&manifest)?;
+        self.commit(&manifest).and_then(|()| self.move_into_place(&manifest)).map_err(|e| self.in_doubt(e))?;
         // Published, durable; what is left of the attempt is an empty folder and a second name of the manifest.
         let attempt = self.layout.attempt(self.attempt);
         if let Err(error) = self.disk.remove_tree(&attempt) {
             tracing::warn!(path = %attempt.display(), %error, "cannot remove the folder of a published attempt");
         }
         Ok(self.receipt(&manifest, false))
+    }
+
+    /// An error on the way to being published: once the manifest may be there, so may the run.
+    fn in_doubt(&mut self, error: Error) -> Error {
+        let manifest = self.layout.manifest();
+        if !self.committing || matches!(self.stat(&manifest), Ok(None)) {
+            return error;
+        }
+        let message = format!("the run is committed, but perhaps not yet published ({})", manifest.display());
+        Error::new(ErrorKind::Unknown, message)
+            .advise("run it again, which will find out and finish it; nothing was deleted")
+            .because(error)
     }
 
     /// What a published run left behind.

@@ -171,6 +171,10 @@ impl Request {
         if self.limit == Some(0) {
             return Err(Error::config("a limit of 0 records asks for nothing").advise("use 1 or more"));
         }
+        if self.key_by.as_ref().is_some_and(|key| self.exclude_fields.contains(key)) {
+            return Err(Error::config("records cannot be keyed by a field that is excluded: its values would be lost")
+                .advise("drop one of the two options"));
+        }
         let mut pairs: Vec<(&str, String)> = vec![("integrated_account_id", self.account.clone())];
         pairs.push(("truto_response_format", self.format.as_str().to_owned()));
         pairs.extend(self.limit.map(|n| ("limit", n.to_string())));
