@@ -109,9 +109,18 @@ async fn a_run_that_is_stopped_or_fails_leaves_nothing_to_read() {
     for format in formats() {
         let dir = tempfile::tempdir().expect("a folder");
         let out = dir.path().join("out");
-        let stopped = pipeline(source(&simulator, 100), &out, format.clone()).run_until(async {}).await;
+        let pages = source(&simulator, 10);
+        let progress = pages.progress();
+        let in_the_middle = async {
+            while progress.snapshot().pages < 5 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let stopped = pipeline(pages, &out, format.clone()).run_until(in_the_middle).await;
         assert_eq!(stopped.expect_err("stopped").kind(), ErrorKind::Cancelled);
         assert!(tree(&out).is_empty());
+        let left = tree(&dir.path().join("out.pagemill"));
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["members/_/lock"]);
 
         let bad = dir.path().join("bad.json");
         let mut page = members_page(SEED, 0..500, &PageOptions::default());

@@ -79,7 +79,7 @@ pub(crate) struct RequestOptions {
     pub(crate) channel: Option<String>,
     /// Requests in so many seconds, at most, such as 50/10; 0 for no limit of ours
     #[arg(long, value_name = "N/SECONDS", value_parser = rate)]
-    pub(crate) pace: Option<Option<Rate>>,
+    pub(crate) pace: Option<AtMost>,
     /// Have the API key its records by this field
     #[arg(long, value_name = "FIELD")]
     pub(crate) key_by: Option<String>,
@@ -221,7 +221,7 @@ pub(crate) struct Simulate {
     pub(crate) token: Option<String>,
     /// Answer 429 beyond so many requests in so many seconds, such as 50/10
     #[arg(long, value_name = "N/SECONDS", value_parser = rate)]
-    pub(crate) rate: Option<Option<Rate>>,
+    pub(crate) rate: Option<AtMost>,
     /// The most records a page may have
     #[arg(long, value_name = "N")]
     pub(crate) max_limit: Option<u64>,
@@ -229,6 +229,10 @@ pub(crate) struct Simulate {
     #[arg(long)]
     pub(crate) gzip: bool,
 }
+
+/// A rate, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AtMost(pub(crate) Option<Rate>);
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,9 +270,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// `50/10`, or `0` for none.
-fn rate(text: &str) -> Result<Option<Rate>, String> {
+fn rate(text: &str) -> Result<AtMost, String> {
     if text == "0" {
-        return Ok(None);
+        return Ok(AtMost(None));
     }
     let wrong = || "write it as requests/seconds, such as 50/10".to_owned();
     let (requests, seconds) = text.split_once('/').ok_or_else(wrong)?;
@@ -276,7 +280,7 @@ fn rate(text: &str) -> Result<Option<Rate>, String> {
     if requests == 0 || seconds == 0 {
         return Err(wrong());
     }
-    Ok(Some(Rate { requests, per: Duration::from_secs(seconds) }))
+    Ok(AtMost(Some(Rate { requests, per: Duration::from_secs(seconds) })))
 }
 
 #[cfg(test)]
@@ -296,8 +300,11 @@ mod tests {
         assert_eq!("1g".parse(), Ok(Size(1 << 30)));
         assert!("1MiB".parse::<Size>().is_err());
         assert!("lots".parse::<Size>().is_err());
-        assert_eq!(rate("0"), Ok(None));
-        assert!(rate("50/10").is_ok_and(|r| r.is_some_and(|r| r.requests == 50)));
+        assert!(rate("0").is_ok_and(|r| r.0.is_none()));
+        assert!(rate("50/10").is_ok_and(|r| r.0.is_some_and(|r| r.requests == 50)));
         assert!(rate("0/0").is_err() && rate("50").is_err());
+        let typed = ["pagemill", "export", "r", "--account", "a", "--out", "o", "--pace", "50/10"];
+        assert!(Cli::try_parse_from(typed).is_ok());
+        assert!(Cli::try_parse_from(["pagemill", "simulate", "--rate", "5/1"]).is_ok());
     }
 }

@@ -8,7 +8,7 @@ use pagemill::{
 };
 use secrecy::SecretString;
 
-use crate::args::{FileFormat, OutputOptions, RequestOptions};
+use crate::args::{AtMost, FileFormat, OutputOptions, RequestOptions};
 
 /// A built-in resource, or one described by a file.
 pub(crate) fn resource(name: &str) -> anyhow::Result<Resource> {
@@ -72,8 +72,8 @@ pub(crate) fn request(account: &str, options: &RequestOptions) -> Request {
 pub(crate) fn pace(options: &RequestOptions) -> Pace {
     match options.pace {
         None => Pace::default(),
-        Some(None) => Pace::Headers,
-        Some(Some(rate)) => Pace::AtMost(rate),
+        Some(AtMost(None)) => Pace::Headers,
+        Some(AtMost(Some(rate))) => Pace::AtMost(rate),
     }
 }
 

@@ -77,6 +77,12 @@ pub(crate) async fn demo(args: Demo, stopped_by: &StoppedBy) -> anyhow::Result<(
 pub(crate) async fn export(args: Export, stopped_by: &StoppedBy) -> anyhow::Result<()> {
     let resource = plan::resource(&args.resource)?;
     let token = plan::token(args.token_file.as_deref())?;
+    if let Some(field) = args.request.key_by.as_deref().filter(|field| Some(*field) != resource.key()) {
+        show::line(
+            false,
+            &format!("of records with the same {field}, or without it, the API keeps one or none: rows may be missing"),
+        );
+    }
     let request = plan::request(&args.account, &args.request);
     let defaults = HttpOptions::default();
     let base_url =
@@ -125,6 +131,5 @@ async fn finish(
     let result = pipeline.run_until(stopped_by.wait()).await;
     let elapsed = shown.stop();
     let report = result?;
-    show::report(&report, out, output.json, elapsed);
-    Ok(())
+    show::report(&report, out, output.json, elapsed)
 }

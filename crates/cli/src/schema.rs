@@ -1,13 +1,11 @@
 //! The tables and columns of a resource.
 
-use std::io::Write;
-
 use arrow::datatypes::{DataType, Field};
 use pagemill::{Flatten, Nested, Resource, TableSchema, Transform};
 
 use crate::{
     args::{Schema, SchemaForm},
-    plan,
+    plan, show,
 };
 
 pub(crate) fn show(args: &Schema) -> anyhow::Result<()> {
@@ -22,9 +20,7 @@ pub(crate) fn show(args: &Schema) -> anyhow::Result<()> {
             }
         }
     };
-    // A reader that has seen enough is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
+    show::print(&text)
 }
 
 fn tables(resource: &Resource, nested: bool) -> pagemill::Result<Vec<TableSchema>> {

@@ -78,9 +78,20 @@ fn say(text: &str) {
 }
 
 /// What was written, on standard output: a table for people, or JSON for machines.
-pub(crate) fn report(report: &Report, out: &Path, json: bool, elapsed: Duration) {
+pub(crate) fn report(report: &Report, out: &Path, json: bool, elapsed: Duration) -> anyhow::Result<()> {
     let text = if json { as_json(report) } else { as_text(report, out, elapsed) };
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    print(&format!("{}\n", text.trim_end()))
+}
+
+/// Writes to standard output. A reader that has seen enough is no error; a disk without room is.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(pagemill::Error::io("standard output cannot be written").because(e).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn as_json(report: &Report) -> String {

@@ -4,7 +4,10 @@ use std::io::Write;
 
 use pagemill_simulator::{ACCOUNT, Simulator};
 
-use crate::{args::Simulate, run::StoppedBy};
+use crate::{
+    args::{AtMost, Simulate},
+    run::StoppedBy,
+};
 
 /// Serves until a signal comes.
 pub(crate) async fn serve(args: Simulate, stopped_by: &StoppedBy) -> anyhow::Result<()> {
@@ -15,7 +18,7 @@ pub(crate) async fn serve(args: Simulate, stopped_by: &StoppedBy) -> anyhow::Res
     if let Some(limit) = args.max_limit {
         builder = builder.max_limit(usize::try_from(limit).unwrap_or(usize::MAX));
     }
-    if let Some(Some(rate)) = args.rate {
+    if let Some(AtMost(Some(rate))) = args.rate {
         builder = builder.account_rate(pagemill_simulator::Rate { requests: rate.requests, window: rate.per });
     }
     let simulator = builder.start().await.map_err(|e| {

@@ -9,7 +9,7 @@ use crate::{Error, Result, TableName};
 /// The logical place of a run in its tables, such as `dt=2026-11-23`: one Hive partition, or several joined by `/`.
 ///
 /// Given by the scheduler, never taken from the clock. Each part is `name=value` of ASCII letters,
-/// digits, `_`, `-` and `.`, with a value that does not begin with a dot; at most 200 bytes in all.
+/// digits, `_`, `-` and `.`, with a value that does not begin with a dot; at most 200 bytes in all, and no name twice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Slot(String);
@@ -25,7 +25,11 @@ impl Slot {
             !s.is_empty() && !s.starts_with('.') && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
         };
         let part = |p: &str| p.split_once('=').is_some_and(|(name, value)| word(name) && word(value));
-        if text.len() > 200 || !text.split('/').all(part) {
+        let mut names: Vec<_> =
+            text.split('/').filter_map(|p| p.split_once('=')).map(|(n, _)| n.to_lowercase()).collect();
+        names.sort();
+        let doubled = names.windows(2).any(|pair| pair[0] == pair[1]);
+        if text.len() > 200 || doubled || !text.split('/').all(part) {
             return Err(Error::config(format!("{text:?} is not a slot"))
                 .advise("write it as name=value, such as dt=2026-11-23"));
         }

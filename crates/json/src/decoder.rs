@@ -24,6 +24,9 @@ use crate::{
 /// The most bytes of a record, and of the records of a batch.
 const MOST_HELD: usize = 256 << 20;
 
+/// Elements of lists that a batch may have for each row it may have: an element of two bytes takes dozens in the tables.
+const ELEMENTS_A_ROW: usize = 8;
+
 /// What a bad record takes beside its bytes.
 const BAD_RECORD_BYTES: u64 = 256;
 
@@ -46,6 +49,7 @@ pub struct Decoder {
     /// Rows in the columns, and bytes of their records.
     rows: usize,
     bytes: usize,
+    elements: usize,
     /// Of the page: rows that batches have carried, bytes taken, bad records and their bytes.
     rows_out: u64,
     page_bytes: u64,
@@ -78,6 +82,7 @@ impl Decoder {
             names: UnknownNames::default(),
             rows: 0,
             bytes: 0,
+            elements: 0,
             rows_out: 0,
             page_bytes: 0,
             bad: Vec::new(),
@@ -174,7 +179,8 @@ impl Decoder {
         self.counter.take();
         self.names.clear();
         self.bad.clear();
-        (self.rows, self.bytes, self.rows_out, self.page_bytes, self.bad_bytes) = (0, 0, 0, 0, 0);
+        (self.rows, self.bytes, self.elements) = (0, 0, 0);
+        (self.rows_out, self.page_bytes, self.bad_bytes) = (0, 0, 0);
     }
 
     fn new_framer(&self) -> Framer {
@@ -197,7 +203,9 @@ impl Decoder {
     /// Reads records until a batch is full (true) or more bytes are needed (false).
     fn advance(&mut self) -> Result<bool> {
         loop {
-            let full = self.rows >= self.options.batch_rows || self.bytes >= self.options.batch_bytes;
+            let full = self.rows >= self.options.batch_rows
+                || self.bytes >= self.options.batch_bytes
+                || self.elements / ELEMENTS_A_ROW >= self.options.batch_rows;
             if full && !self.window.ended() {
                 return Ok(true);
             }
@@ -206,11 +214,12 @@ impl Decoder {
                     let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
                     let unknown = self.options.unknown;
                     match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.counter, &mut self.names) {
-                        Ok(next) => {
+                        Ok(read) => {
                             self.rows += 1;
                             self.bytes += range.len();
+                            self.elements += read.elements;
                             self.counter.keep();
-                            self.framer.resume(range.end, next);
+                            self.framer.resume(range.end, read.next);
                         }
                         Err(bad) => {
                             let index = self.window.index();
@@ -265,7 +274,7 @@ impl Decoder {
     /// The rows so far as a batch, leaving none.
     fn batch(&mut self) -> Result<RecordBatch> {
         let rows = std::mem::take(&mut self.rows);
-        self.bytes = 0;
+        (self.bytes, self.elements) = (0, 0);
         self.rows_out += rows as u64;
         let columns = self.root.finish_columns(rows, self.schema.fields())?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -43,6 +43,10 @@ pub struct Limits {
     pub number: usize,
     /// Members of one object that the schema does not know.
     pub members: usize,
+    /// Elements of the declared lists of one record, at all depths.
+    pub elements: usize,
+    /// White space between a name of the envelope, its colon and its value.
+    pub space: usize,
     /// Bytes of one record; at most 256 MiB.
     pub record: usize,
     /// Bytes of a cursor.
@@ -63,6 +67,8 @@ impl Default for Limits {
             key: 64 << 10,
             number: 1_024,
             members: 100_000,
+            elements: 1_000_000,
+            space: 64 << 10,
             record: 32 << 20,
             cursor: 8 << 10,
             page: u64::MAX,
@@ -83,7 +89,8 @@ pub struct Options {
     pub limits: Limits,
     /// Rows of a batch, at most; from 1 to 2^20.
     pub batch_rows: usize,
-    /// Bytes of the records of a batch, at most 256 MiB: the batch ends with the record that reaches it.
+    /// Bytes of the records of a batch, at most 256 MiB: the batch ends with the record that reaches it. It also ends
+    /// when the elements of its lists are eight for each row that it may have.
     pub batch_bytes: usize,
     /// The kernel to scan with; `None` takes the machine's best, and so does one that the machine cannot run.
     pub kernel: Option<KernelName>,

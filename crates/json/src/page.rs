@@ -3,7 +3,7 @@
 //! Framing finds whole records as ranges of bytes, by counting brackets; what is inside them is stage 2's business.
 //! So a record can be bad without the page being so. Everything outside the records is checked here, strictly.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use pagemill_core::Cursor;
 
@@ -203,7 +203,11 @@ impl Framer {
         let State::Probe { mut next, mut depth, mut scalar } = self.state else { return Ok(true) };
         let (bytes, index) = (window.bytes(), window.index());
         let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
-        let after_space = |from: usize| bytes[from..].iter().position(|b| !is_space(b)).map(|n| from + n);
+        // The first byte that is no space, or where there would have to be one.
+        let after_space = |from: usize| {
+            let most = bytes.len().min(from + limits.space + 2);
+            from + bytes[from..most].iter().take_while(|b| is_space(b)).count()
+        };
         let mut envelope = false;
         while !envelope && depth > 0 {
             // What was looked at need not be looked at again.
@@ -220,12 +224,19 @@ impl Framer {
                         return within_limit(self.at, window.scanned(), limits).map(|()| false);
                     };
                     if depth == 1 {
-                        let more = || within_limit(self.at, window.scanned(), limits).map(|()| false);
-                        let Some(after) = after_space(close as usize + 1) else { return more() };
+                        let after = after_space(close as usize + 1);
+                        little_space(close as usize + 1, after, limits)?;
+                        if after >= bytes.len() {
+                            return within_limit(self.at, bytes.len(), limits).map(|()| false);
+                        }
                         if bytes[after] == b':' {
-                            let Some(value) = after_space(after + 1) else { return more() };
-                            let name = &bytes[open as usize + 1..close as usize];
-                            let is_result = matches!(name, b"result" | b"results") && !self.result_declared;
+                            let value = after_space(after + 1);
+                            little_space(after + 1, value, limits)?;
+                            if value >= bytes.len() {
+                                return within_limit(self.at, bytes.len(), limits).map(|()| false);
+                            }
+                            let name = plain(&bytes[open as usize + 1..close as usize]);
+                            let is_result = matches!(&name[..], b"result" | b"results") && !self.result_declared;
                             envelope = is_result && matches!(bytes[value], b'[' | b'{');
                             scalar |= is_result;
                             if self.members.len() < 16 {
@@ -417,7 +428,7 @@ impl Framer {
             return Err(t.expected("a name"));
         }
         let so_far = t.index.get(t.next + 1).map_or(window.scanned(), |close| *close as usize) - t.at;
-        if so_far > t.limits.key {
+        if so_far > t.limits.key + 1 {
             return Err(Bad::new(t.at, format!("a name of more than {} bytes", t.limits.key)));
         }
         if t.index.get(t.next + 1).is_none() {
@@ -425,7 +436,7 @@ impl Framer {
         }
         let name: Text = t.text()?;
         t.skip_space();
-        within_limit(name.open, t.at, t.limits)?;
+        little_space(name.close, t.at, t.limits)?;
         if t.at >= window.scanned() {
             return Ok(None);
         }
@@ -433,8 +444,9 @@ impl Framer {
             return Err(t.expected("`:`"));
         }
         t.at += 1;
+        let colon = t.at;
         t.skip_space();
-        within_limit(name.open, t.at, t.limits)?;
+        little_space(colon, t.at, t.limits)?;
         if t.at >= window.scanned() {
             return Ok(None);
         }
@@ -513,6 +525,23 @@ fn within_limit(from: usize, to: usize, limits: &Limits) -> Parse<()> {
     match to - from <= limits.record {
         true => Ok(()),
         false => Err(Bad::new(from, format!("a record or value of more than {} bytes", limits.record))),
+    }
+}
+
+/// Checks the space around a colon outside records, which is looked at again with each piece that comes.
+fn little_space(from: usize, to: usize, limits: &Limits) -> Parse<()> {
+    match to.saturating_sub(from) <= limits.space + 1 {
+        true => Ok(()),
+        false => Err(Bad::new(from, format!("more than {} bytes of white space around a colon", limits.space))),
+    }
+}
+
+/// A name without its escapes, or as it is where they are bad.
+fn plain(inside: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = Vec::new();
+    match inside.contains(&b'\\') && text::unescape(inside, &mut out).is_ok() {
+        true => Cow::Owned(out),
+        false => Cow::Borrowed(inside),
     }
 }
 

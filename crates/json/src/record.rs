@@ -13,7 +13,15 @@ use crate::{
     tokens::{Bad, Parse, Tokens},
 };
 
-/// Reads the record that `tokens` stand at into row `row` of `root`; returns the index entry after it.
+/// What reading a record says of it.
+pub(crate) struct Read {
+    /// The index entry after it.
+    pub(crate) next: usize,
+    /// Elements of its declared lists, at all depths.
+    pub(crate) elements: usize,
+}
+
+/// Reads the record that `tokens` stand at into row `row` of `root`.
 ///
 /// The columns may be left with a part of a bad record, which [`StructColumn::truncate`] removes.
 pub(crate) fn read(
@@ -23,8 +31,8 @@ pub(crate) fn read(
     unknown: Unknown,
     counter: &mut Counter,
     names: &mut UnknownNames,
-) -> Parse<usize> {
-    let mut walk = Walk { t: tokens, unknown, counter, names };
+) -> Parse<Read> {
+    let mut walk = Walk { t: tokens, unknown, counter, names, elements: 0 };
     let (from, to) = (walk.t.at, walk.t.end);
     let mut seen = Block::default();
     let Some(blocks) = walk.t.blocks.get(from / BLOCK..to.div_ceil(BLOCK)) else {
@@ -60,7 +68,7 @@ pub(crate) fn read(
     root.scratch = extra;
     result?;
     debug_assert_eq!(walk.t.at, to);
-    Ok(walk.t.next)
+    Ok(Read { next: walk.t.next, elements: walk.elements })
 }
 
 /// How a value is called in the `_extra` around it.
@@ -115,6 +123,8 @@ struct Walk<'a, 'b> {
     unknown: Unknown,
     counter: &'b mut Counter,
     names: &'b mut UnknownNames,
+    /// Elements of declared lists so far, at all depths.
+    elements: usize,
 }
 
 impl Walk<'_, '_> {
@@ -151,7 +161,7 @@ impl Walk<'_, '_> {
                 return Err(self.t.expected("a name"));
             }
             let name = self.t.text()?;
-            if name.close - name.open > self.t.limits.key {
+            if name.close - name.open - 1 > self.t.limits.key {
                 return Err(Bad::new(name.open, format!("a name of more than {} bytes", self.t.limits.key)));
             }
             self.t.skip_space();
@@ -389,6 +399,10 @@ impl Walk<'_, '_> {
         }
         let mut at = first;
         loop {
+            self.elements += 1;
+            if self.elements > self.t.limits.elements {
+                return Err(Bad::new(self.t.at, format!("lists of more than {} elements", self.t.limits.elements)));
+            }
             read(self, at)?;
             at += 1;
             self.t.skip_space();

@@ -76,7 +76,7 @@ fn name(c: &mut Tokens<'_>) -> Parse<()> {
     }
     let open = c.at;
     string(c)?;
-    if c.at - open > c.limits.key {
+    if c.at - open - 2 > c.limits.key {
         return Err(Bad::new(open, format!("a name of more than {} bytes", c.limits.key)));
     }
     c.skip_space();

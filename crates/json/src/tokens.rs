@@ -126,7 +126,7 @@ impl Tokens<'_> {
         }
         self.at = close + 1;
         self.next += 2;
-        if close - open > self.limits.string {
+        if close - open - 1 > self.limits.string {
             return Err(Bad::new(open, format!("a string of more than {} bytes", self.limits.string)));
         }
         Ok(Text { open, close, escaped: self.escapes && self.any(open, close, |b| b.backslash) })

@@ -224,13 +224,19 @@ fn each_limit_holds_to_the_byte() {
     }
     let limits = || Limits { string: 100, key: 50, number: 30, record: 1_000, members: 7, ..Limits::default() };
     for name in ["s", "any", "u"] {
-        assert!(run(limits(), format!("[{{\"{name}\":\"{}\"}}]", "x".repeat(99))), "{name}");
-        assert!(!run(limits(), format!("[{{\"{name}\":\"{}\"}}]", "x".repeat(100))), "{name}");
+        assert!(run(limits(), format!("[{{\"{name}\":\"{}\"}}]", "x".repeat(100))), "{name}");
+        assert!(!run(limits(), format!("[{{\"{name}\":\"{}\"}}]", "x".repeat(101))), "{name}");
         assert!(run(limits(), format!("[{{\"{name}\":{}}}]", "1".repeat(30))), "{name}");
         assert!(!run(limits(), format!("[{{\"{name}\":{}}}]", "1".repeat(31))), "{name}");
     }
-    assert!(run(limits(), format!("[{{\"{}\":1}}]", "k".repeat(49))));
-    assert!(!run(limits(), format!("[{{\"{}\":1}}]", "k".repeat(50))));
+    assert!(run(limits(), format!("[{{\"{}\":1}}]", "k".repeat(50))));
+    assert!(!run(limits(), format!("[{{\"{}\":1}}]", "k".repeat(51))));
+    let elements = |n: usize| format!("[{{\"l\":[{}]}}]", vec!["0"; n].join(","));
+    assert!(run(Limits { elements: 9, ..Limits::default() }, elements(9)));
+    assert!(!run(Limits { elements: 9, ..Limits::default() }, elements(10)));
+    let spaced = |n: usize| format!("{{\"result\"{0}:{0}[]}}", " ".repeat(n));
+    assert!(run(Limits { space: 70, ..Limits::default() }, spaced(70)));
+    assert!(!run(Limits { space: 70, ..Limits::default() }, spaced(80)));
     let members = |n: usize| (0..n).map(|i| format!("\"u{i}\":1")).collect::<Vec<_>>().join(",");
     assert!(run(limits(), format!("[{{{}}}]", members(7))));
     assert!(!run(limits(), format!("[{{{}}}]", members(8))));
@@ -270,6 +276,8 @@ fn envelopes_are_told_from_records() {
     assert_eq!(framing("{}\n{\"result\":[]}\n"), Ok((Some(Framing::Lines), 2, Next::Absent)));
     assert_eq!(framing("[{},{}]"), Ok((Some(Framing::Array), 2, Next::Absent)));
     assert_eq!(framing("  "), Ok((None, 0, Next::Absent)));
+    assert_eq!(framing("{\"re\\u0073ult\":[{}],\"next_cursor\":null}"), Ok((Some(Framing::Envelope), 1, Next::End)));
+    assert!(framing(r#"{"id":"a","results":[{}]}"#).is_err());
     assert!(framing(r#"{"result":[],"results":[]}"#).is_err());
     assert!(framing(r#"{"result":7}"#).is_err());
     assert!(framing(r#"{"result":[]}{"result":[]}"#).is_err());

@@ -98,17 +98,27 @@ impl Pipeline {
                 }
             };
             if let Err(error) = result {
-                if let Err(second) = self.sink.abort().await {
-                    tracing::warn!("what was staged could not be removed: {second}");
-                }
-                return Err(error);
+                return Err(self.give_up(error).await);
             }
         }
-        let receipt = self.sink.commit(&totals.to_json()).await?;
+        let receipt = match self.sink.commit(&totals.to_json()).await {
+            Ok(receipt) => receipt,
+            // What may have been published is for the next run to find out.
+            Err(error) if error.kind() == ErrorKind::Unknown => return Err(error),
+            Err(error) => return Err(self.give_up(error).await),
+        };
         if receipt.already_published {
             rows.clear();
         }
         Ok(Report { receipt, rows, totals })
+    }
+
+    /// Removes what was staged, and hands the reason on.
+    async fn give_up(&mut self, error: Error) -> Error {
+        if let Err(second) = self.sink.abort().await {
+            tracing::warn!("what was staged could not be removed: {second}");
+        }
+        error
     }
 
     /// The tables that will be written.

@@ -254,9 +254,17 @@ impl Origin {
             return Err(Error::data(format!("the page says it has {count} records, and has {}", page.records)));
         }
         // No lines are a table without rows; but a document is never nothing.
-        let document = matches!(self, Self::File(path) if path.extension().is_some_and(|ext| ext == "json"));
+        let document = match self {
+            Self::File(path) => {
+                let name = path.to_string_lossy();
+                name.strip_suffix(".gz").unwrap_or(&name).ends_with(".json")
+            }
+            // More often a command that failed than a listing without members.
+            Self::Stdin => true,
+        };
         if page.framing.is_none() && document {
-            return Err(Error::data("the file is empty"));
+            let what = if *self == Self::Stdin { "standard input" } else { "the file" };
+            return Err(Error::data(format!("{what} is empty")));
         }
         Ok(())
     }
