@@ -25,6 +25,11 @@ readers: venv
     cargo build --release --locked
     target/venv/bin/python tests/python/readers.py target/release/pagemill
 
+# 100,000 members over HTTP, twice: every row once and in order, the same bytes, at most 256 MiB.
+export: venv
+    cargo build --release --locked
+    target/venv/bin/python tests/python/export.py target/release/pagemill
+
 # The vendor's own Python SDK reads all members of the simulator.
 sdk:
     test -d target/venv-sdk || python3 -m venv target/venv-sdk
