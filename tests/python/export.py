@@ -42,9 +42,9 @@ def main():
             outs = [pathlib.Path(work) / name for name in ("first", "second")]
             peaks = [run(pagemill, url, out) for out in outs]
             rows = duckdb.sql(
-                f"""SELECT count(*), count(DISTINCT id), bool_and(_row = at)
-                FROM (SELECT id, _row, row_number() OVER () - 1 AS at FROM read_parquet('{outs[0]}/members/*.parquet'))"""
-            ).fetchone()
+                f"""SELECT count(*), count(DISTINCT id), bool_and(_row = place)
+                FROM (SELECT id, _row, row_number() OVER () - 1 AS place FROM read_parquet('{outs[0]}/members/*.parquet'))"""
+            ).fetchall()[0]
             assert rows == (members, members, True), rows
             assert digest(outs[0]) == digest(outs[1]), "the second run wrote other bytes"
             assert max(peaks) <= MOST, f"{max(peaks) >> 20} MiB"
