@@ -12,10 +12,9 @@ use pagemill_core::{BadRecord, Error, Place, Resource, Result};
 use crate::{
     column::StructColumn,
     misfit::{Counter, Ids},
-    names::UnknownNames,
     options::{DecodeError, Next, Options, Page},
     page::{Framer, Step},
-    record,
+    record::{self, Aside},
     scan::Scanner,
     tokens::Bad,
     window::Window,
@@ -44,8 +43,7 @@ pub struct Decoder {
     window: Window,
     framer: Framer,
     root: StructColumn,
-    counter: Counter,
-    names: UnknownNames,
+    aside: Aside,
     /// Rows in the columns, and bytes of their records.
     rows: usize,
     bytes: usize,
@@ -78,8 +76,7 @@ impl Decoder {
             key: resource.key().map(str::to_owned),
             failed: false,
             root,
-            counter: Counter::new(ids),
-            names: UnknownNames::default(),
+            aside: Aside::new(Counter::new(ids)),
             rows: 0,
             bytes: 0,
             elements: 0,
@@ -156,7 +153,7 @@ impl Decoder {
             records: framer.records,
             rows: self.rows_out,
             bad: std::mem::take(&mut self.bad),
-            misfits: self.counter.take(),
+            misfits: self.aside.counter.take(),
             bytes: self.page_bytes,
             members: framer.members.into_iter().take(16).collect(),
         };
@@ -176,8 +173,8 @@ impl Decoder {
         self.framer = self.new_framer();
         self.failed = false;
         self.root.truncate(0);
-        self.counter.take();
-        self.names.clear();
+        self.aside.counter.take();
+        self.aside.discard();
         self.bad.clear();
         (self.rows, self.bytes, self.elements) = (0, 0, 0);
         (self.rows_out, self.page_bytes, self.bad_bytes) = (0, 0, 0);
@@ -213,12 +210,12 @@ impl Decoder {
                 Ok(Step::Record { range, next }) => {
                     let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
                     let unknown = self.options.unknown;
-                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.counter, &mut self.names) {
+                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.aside) {
                         Ok(read) => {
                             self.rows += 1;
                             self.bytes += range.len();
                             self.elements += read.elements;
-                            self.counter.keep();
+                            self.aside.counter.keep();
                             self.framer.resume(range.end, read.next);
                         }
                         Err(bad) => {
@@ -239,8 +236,7 @@ impl Decoder {
     #[cold]
     fn quarantine(&mut self, bad: Bad, range: std::ops::Range<usize>) -> Result<()> {
         self.root.truncate(self.rows);
-        self.counter.discard();
-        self.names.clear();
+        self.aside.discard();
         self.bad_bytes += range.len() as u64 + BAD_RECORD_BYTES;
         let limits = &self.options.limits;
         let too_many = self.bad.len() as u64 >= limits.bad_records || self.bad_bytes > limits.bad_bytes;

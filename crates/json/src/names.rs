@@ -46,7 +46,16 @@ impl UnknownNames {
     ///
     /// # Errors
     /// When two of its names are the same.
+    #[inline(always)]
     pub(crate) fn check_since(&mut self, mark: Mark, bytes: &[u8]) -> Parse<()> {
+        match self.names.len() > mark.0 {
+            true => self.check_some_since(mark, bytes),
+            false => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn check_some_since(&mut self, mark: Mark, bytes: &[u8]) -> Parse<()> {
         let names = &mut self.names[mark.0..];
         let mut found = None;
         if names.len() > 1 {

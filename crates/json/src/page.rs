@@ -289,8 +289,8 @@ impl Framer {
             self.state = State::Record { first: true };
         } else {
             let Some(end) = self.value_end(&t, window)? else { return Ok(false) };
-            let mut t = Tokens { end, ..t.clone() };
-            check_text(&t, start, end)?;
+            let mut t = Tokens { end, ..t };
+            t.check_bytes(start, end, t.has(start, end))?;
             let value = t.at;
             skip::value(&mut t, 1).map_err(|bad| bad.under(step))?;
             if t.at != end {
@@ -450,7 +450,7 @@ impl Framer {
         if t.at >= window.scanned() {
             return Ok(None);
         }
-        check_text(t, name.open, name.close)?;
+        t.check_bytes(name.open, name.close + 1, t.has(name.open, name.close + 1))?;
         let mut plain = Vec::new();
         text::unescape(name.of(t.bytes), &mut plain).map_err(|(at, why)| Bad::new(name.open + 1 + at, why))?;
         String::from_utf8(plain).map(Some).map_err(|_| Bad::new(name.open, "bytes that are not UTF-8"))
@@ -484,37 +484,39 @@ impl Framer {
     }
 
     /// Where the container here ends: the first position by which as many brackets have closed as have opened.
+    #[inline]
     fn container_end(&mut self, t: &Tokens<'_>) -> Option<usize> {
-        let (mut block, mut depth) = match self.search {
+        let (first, mut depth) = match self.search {
             Some((start, block, depth)) if start == t.at => (block, depth),
             _ => (t.at / BLOCK, 0),
         };
-        while let Some(masks) = t.blocks.get(block) {
-            let start = block * BLOCK;
+        let sums = t.found.sums.get(first..).unwrap_or(&[]);
+        for (n, sum) in sums.iter().enumerate() {
+            let closing = sum.closes();
+            // In the first block the depth is 0 yet.
+            if depth > closing {
+                depth = depth + sum.opens() - closing;
+                continue;
+            }
+            let start = (first + n) * BLOCK;
+            let masks = t.found.blocks.get(first + n)?;
             let after = if start < t.at { !0 << (t.at - start) } else { !0 };
             let (open, close) = (masks.open & after, masks.close & after);
-            let closing = u64::from(close.count_ones());
-            if depth > closing {
-                depth += u64::from(open.count_ones());
-                depth -= closing;
-            } else {
-                let mut both = open | close;
-                while both != 0 {
-                    let bit = both & both.wrapping_neg();
-                    match open & bit {
-                        0 => depth = depth.saturating_sub(1),
-                        _ => depth += 1,
-                    }
-                    if depth == 0 {
-                        self.search = None;
-                        return Some(start + bit.trailing_zeros() as usize + 1);
-                    }
-                    both ^= bit;
+            let mut both = open | close;
+            while both != 0 {
+                let bit = both & both.wrapping_neg();
+                match open & bit {
+                    0 => depth = depth.saturating_sub(1),
+                    _ => depth += 1,
                 }
+                if depth == 0 {
+                    self.search = None;
+                    return Some(start + bit.trailing_zeros() as usize + 1);
+                }
+                both ^= bit;
             }
-            block += 1;
         }
-        self.search = Some((t.at, block, depth));
+        self.search = Some((t.at, first + sums.len(), depth));
         None
     }
 }
@@ -543,17 +545,4 @@ fn plain(inside: &[u8]) -> Cow<'_, [u8]> {
         true => Cow::Owned(out),
         false => Cow::Borrowed(inside),
     }
-}
-
-/// Checks what stage 1 found out about the bytes from `from` to `to`: control characters in strings, and UTF-8.
-fn check_text(t: &Tokens<'_>, from: usize, to: usize) -> Parse<()> {
-    if let Some(at) = t.first(from, to, |b| b.control) {
-        return Err(Bad::new(at, "a raw control character within a string"));
-    }
-    if t.any(from, to, |b| b.wide)
-        && let Err(error) = simdutf8::compat::from_utf8(&t.bytes[from..to])
-    {
-        return Err(Bad::new(from + error.valid_up_to(), "bytes that are not UTF-8"));
-    }
-    Ok(())
 }

@@ -8,15 +8,63 @@ use arrow::{
 /// Bytes that are copied at a time.
 pub(crate) const STEP: usize = 32;
 
+/// The `N` bytes from `at` on, if there are so many.
+#[inline(always)]
+pub(crate) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    // One comparison, where slicing twice would take two.
+    if N <= bytes.len() && at <= bytes.len() - N {
+        // SAFETY: `at + N <= bytes.len()`, as was seen just now.
+        Some(unsafe { &*bytes.as_ptr().add(at).cast::<[u8; N]>() })
+    } else {
+        None
+    }
+}
+
+/// Bit `i` of the result is set where byte `i` of both is the same.
+#[inline(always)]
+pub(crate) fn same_bytes(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8};
+        // SAFETY: every x86-64 machine has SSE2; the loads are unaligned ones, of 16 bytes each, within the 32.
+        let same = |at: usize| unsafe {
+            let (a, b) = (a.as_ptr().add(at).cast(), b.as_ptr().add(at).cast());
+            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b))) as u32
+        };
+        same(0) | same(16) << 16
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        a.iter().zip(b).enumerate().fold(0, |same, (i, (a, b))| same | u32::from(a == b) << i)
+    }
+}
+
 /// Appends `from[at..at + len]`, copying whole steps: what is copied beyond `len` is not part of `to`.
 ///
 /// # Panics
 /// When a step would read beyond `from`.
-#[inline]
+#[inline(always)]
 pub(crate) fn append(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
+    if len <= STEP
+        && to.capacity() - to.len() >= STEP
+        && let Some(step) = chunk::<STEP>(from, at)
+    {
+        let old = to.len();
+        // SAFETY: there are `STEP` bytes of room after `old`, as was seen just now, of which `len` are kept.
+        unsafe {
+            to.as_mut_ptr().add(old).cast::<[u8; STEP]>().write(*step);
+            to.set_len(old + len);
+        }
+    } else {
+        append_steps(to, from, at, len);
+    }
+}
+
+#[inline(never)]
+fn append_steps(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
     let steps = len.div_ceil(STEP);
     let source = &from[at..at + steps * STEP];
-    to.reserve(steps * STEP);
+    to.reserve((steps * STEP).max(4 * STEP));
     let old = to.len();
     let target = to.spare_capacity_mut().as_mut_ptr().cast::<u8>();
     for step in 0..steps {
@@ -76,6 +124,19 @@ mod tests {
                 append(&mut to, &from, at, len);
                 assert_eq!(to[..at], vec![7; at]);
                 assert_eq!(to[at..], from[at..at + len]);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_the_same_where_they_are() {
+        let a: [u8; 32] = std::array::from_fn(|i| i as u8);
+        assert_eq!(same_bytes(&a, &a), u32::MAX);
+        for at in 0..32 {
+            for also in 0..32 {
+                let mut b = a;
+                (b[at], b[also]) = (200, 200);
+                assert_eq!(same_bytes(&a, &b), !(1 << at | 1 << also));
             }
         }
     }

@@ -1,17 +1,23 @@
 //! Stage 2: one record, walked along its declared schema straight into the columns.
 
+use std::cell::Cell;
+
 use pagemill_core::Reason;
 
 use crate::{
-    column::{Column, StructColumn},
+    column::{Column, ListColumn, Node, StructColumn, TextColumn},
     misfit::{Counter, Id},
-    names::UnknownNames,
+    names::{Mark, UnknownNames},
     number,
     options::Unknown,
-    scan::{BLOCK, Block},
+    raw,
+    scan::Sum,
     skip, text, time,
-    tokens::{Bad, Parse, Tokens},
+    tokens::{Bad, Parse, Text, Tokens, after_space},
 };
+
+/// Declared members in a row that may be absent before a name is looked up.
+const MAX_ABSENT: usize = 2;
 
 /// What reading a record says of it.
 pub(crate) struct Read {
@@ -21,52 +27,54 @@ pub(crate) struct Read {
     pub(crate) elements: usize,
 }
 
+/// What is written down beside the columns, of the record in progress.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    /// Its misfits.
+    pub(crate) counter: Counter,
+    /// Names of its unknown members.
+    pub(crate) names: UnknownNames,
+    /// The `_extra` of the objects in progress that have one of their own, one behind the other; empty between records.
+    extra: Vec<u8>,
+}
+
+impl Aside {
+    pub(crate) fn new(counter: Counter) -> Self {
+        Self { counter, names: UnknownNames::default(), extra: Vec::new() }
+    }
+
+    /// Forgets the record in progress.
+    pub(crate) fn discard(&mut self) {
+        self.counter.discard();
+        self.names.clear();
+        self.extra.clear();
+    }
+}
+
 /// Reads the record that `tokens` stand at into row `row` of `root`.
 ///
 /// The columns may be left with a part of a bad record, which [`StructColumn::truncate`] removes.
 pub(crate) fn read(
-    tokens: Tokens<'_>,
+    mut tokens: Tokens<'_>,
     root: &mut StructColumn,
     row: usize,
     unknown: Unknown,
-    counter: &mut Counter,
-    names: &mut UnknownNames,
+    aside: &mut Aside,
 ) -> Parse<Read> {
-    let mut walk = Walk { t: tokens, unknown, counter, names, elements: 0 };
-    let (from, to) = (walk.t.at, walk.t.end);
-    let mut seen = Block::default();
-    let Some(blocks) = walk.t.blocks.get(from / BLOCK..to.div_ceil(BLOCK)) else {
-        return Err(Bad::new(from, "bytes that were not scanned"));
-    };
-    for block in blocks {
-        seen.control |= block.control;
-        seen.wide |= block.wide;
-        seen.backslash |= block.backslash;
-    }
-    walk.t.escapes = seen.backslash != 0;
-    if seen.control != 0
-        && let Some(at) = walk.t.first(from, to, |b| b.control)
-    {
-        return Err(Bad::new(at, "a raw control character within a string"));
-    }
-    if seen.wide != 0
-        && let Err(error) = simdutf8::compat::from_utf8(&walk.t.bytes[from..to])
-    {
-        return Err(Bad::new(from + error.valid_up_to(), "bytes that are not UTF-8"));
-    }
-    if walk.t.byte() != b'{' {
+    let (from, to) = (tokens.at, tokens.end);
+    let has = tokens.has(from, to);
+    tokens.check_bytes(from, to, has)?;
+    tokens.escapes = has & Sum::BACKSLASH != 0;
+    if tokens.byte() != b'{' {
         return Err(Bad::new(from, "a record that is no object"));
     }
-    let mut extra = std::mem::take(&mut root.scratch);
-    extra.clear();
-    extra.push(b'{');
-    let result = walk.members(root, row, &mut extra, 0);
-    if result.is_ok() && extra.len() > 1 {
-        extra.push(b'}');
-        root.push_extra(row, &extra);
+    let mut walk = Walk { t: tokens, unknown, aside, elements: 0 };
+    let scope = Scope::own();
+    walk.members(root, row, &scope, 0)?;
+    if scope.end(&mut walk.aside.extra) {
+        root.push_extra(row, &walk.aside.extra);
+        walk.aside.extra.clear();
     }
-    root.scratch = extra;
-    result?;
     debug_assert_eq!(walk.t.at, to);
     Ok(Read { next: walk.t.next, elements: walk.elements })
 }
@@ -80,154 +88,220 @@ enum Label<'a> {
     Index(usize),
 }
 
-/// Writes the beginning of a member to the object in `extra`.
-fn label(extra: &mut Vec<u8>, label: Label<'_>) {
-    if extra.last() != Some(&b'{') {
-        extra.push(b',');
-    }
-    match label {
-        Label::Member(name) => extra.extend_from_slice(name),
-        Label::Index(n) => extra.extend_from_slice(format!("\"{n}\":").as_bytes()),
-    }
+/// An object within `_extra`, which is begun only once there is something to write in it.
+struct Scope<'a> {
+    /// The object around it, and its name there; `None` for one with an `_extra` of its own.
+    outer: Option<(&'a Scope<'a>, Label<'a>)>,
+    /// Where it began: the position after its bracket.
+    begun: Cell<Option<usize>>,
 }
 
-/// An object within `extra` that is only written once it has a member.
-struct Inner {
-    before: usize,
-    empty: usize,
-}
-
-impl Inner {
-    fn begin(extra: &mut Vec<u8>, name: Label<'_>) -> Self {
-        let before = extra.len();
-        label(extra, name);
-        extra.push(b'{');
-        Self { before, empty: extra.len() }
+impl<'a> Scope<'a> {
+    /// An object with an `_extra` of its own.
+    fn own() -> Self {
+        Self { outer: None, begun: Cell::new(None) }
     }
 
-    fn is_empty(&self, extra: &[u8]) -> bool {
-        extra.len() == self.empty
+    /// The value of the member `label` of `outer`.
+    fn within(outer: &'a Scope<'a>, label: Label<'a>) -> Self {
+        Self { outer: Some((outer, label)), begun: Cell::new(None) }
     }
 
-    fn end(self, extra: &mut Vec<u8>) {
-        if self.is_empty(extra) {
-            extra.truncate(self.before);
-        } else {
+    /// Makes sure that it has begun; returns the position after its bracket.
+    #[cold]
+    fn begin(&self, extra: &mut Vec<u8>) -> usize {
+        self.begun.get().unwrap_or_else(|| {
+            if let Some((outer, label)) = self.outer {
+                outer.member(extra, label);
+            }
+            extra.push(b'{');
+            self.begun.set(Some(extra.len()));
+            extra.len()
+        })
+    }
+
+    /// Writes the beginning of a member, up to its colon.
+    #[cold]
+    fn member(&self, extra: &mut Vec<u8>, label: Label<'_>) {
+        if extra.len() > self.begin(extra) {
+            extra.push(b',');
+        }
+        match label {
+            Label::Member(name) => extra.extend_from_slice(name),
+            Label::Index(n) => extra.extend_from_slice(format!("\"{n}\":").as_bytes()),
+        }
+    }
+
+    /// Ends it, if it has begun.
+    #[inline]
+    fn end(&self, extra: &mut Vec<u8>) -> bool {
+        let begun = self.begun.get().is_some();
+        if begun {
             extra.push(b'}');
         }
+        begun
     }
 }
 
 struct Walk<'a, 'b> {
     t: Tokens<'a>,
     unknown: Unknown,
-    counter: &'b mut Counter,
-    names: &'b mut UnknownNames,
+    aside: &'b mut Aside,
     /// Elements of declared lists so far, at all depths.
     elements: usize,
 }
 
 impl Walk<'_, '_> {
     /// Reads the object here into row `row`; `depth` containers are open around it. True when a column got a value.
-    fn members(&mut self, object: &mut StructColumn, row: usize, extra: &mut Vec<u8>, depth: usize) -> Parse<bool> {
+    fn members(&mut self, object: &mut StructColumn, row: usize, scope: &Scope<'_>, depth: usize) -> Parse<bool> {
         self.enter(depth)?;
         if self.t.byte() == b'}' {
             self.t.bracket();
             return Ok(false);
         }
-        let before = self.names.mark();
+        let before = self.aside.names.mark();
         let mut any = false;
-        let mut expected = 0;
+        // `next` is the member that should come, `highest` the one after the last of all that did.
+        let (mut next, mut highest) = (0, 0);
         loop {
-            // Members mostly come in the order in which they are declared.
-            if let Some(node) = object.nodes.get_mut(expected)
-                && let Some(len) = node.begins(&self.t.bytes[self.t.at..])
-                && node.rows <= row
-            {
-                self.t.at += len;
-                self.t.next += 2;
-                self.t.skip_space();
-                node.rows = row + 1;
-                any |= self
-                    .value(&mut node.column, node.id, row, Label::Member(&node.label), extra, depth + 1)
-                    .map_err(|bad| bad.under(|| format!(".{}", name_of(&node.label))))?;
-                expected += 1;
-                if self.end_member()? {
-                    break;
+            // Members mostly come in the order in which they are declared, though some are absent. In that order, no name
+            // can come twice.
+            if next == highest && self.in_order(object, &mut next, row, scope, depth, &mut any)? {
+                self.aside.names.check_since(before, self.t.bytes)?;
+                return Ok(any);
+            }
+            highest = highest.max(next);
+            let open = self.t.at;
+            match self.name(object)? {
+                Name::Declared(position) => {
+                    let node = &mut object.nodes[position];
+                    if position < highest && node.column.len() > row {
+                        return Err(Bad::new(open, "a name that was there before"));
+                    }
+                    next = position + 1;
+                    highest = highest.max(next);
+                    any |= self.member(node, row, scope, depth)?;
+                }
+                Name::Other(name) => {
+                    next = highest;
+                    self.unknown(object.id, name, before, scope, depth + 1)?;
+                }
+            }
+            if self.t.end_member()? {
+                self.aside.names.check_since(before, self.t.bytes)?;
+                return Ok(any);
+            }
+        }
+    }
+
+    /// Reads members as long as they come in the order of `object`, from its member `next` on; true when that was all.
+    ///
+    /// This is where most of the time goes: what is unusual is left to [`Walk::value`].
+    #[inline(always)]
+    fn in_order(
+        &mut self,
+        object: &mut StructColumn,
+        next: &mut usize,
+        row: usize,
+        scope: &Scope<'_>,
+        depth: usize,
+        any: &mut bool,
+    ) -> Parse<bool> {
+        // A walk of its own, which the compiler can keep in registers.
+        let mut t = self.t;
+        let nodes = &mut object.nodes[..];
+        let mut position = *next;
+        let mut ended = false;
+        let mut got = false;
+        while let Some(node) = nodes.get_mut(position)
+            && let Some(head) = raw::chunk(t.bytes, t.at)
+        {
+            let Some(len) = node.begins(head) else {
+                match ahead(nodes, position, t.bytes, t.at, t.end) {
+                    Some(found) => (position, t.at) = found,
+                    None => break,
                 }
                 continue;
-            }
-            if self.t.byte() != b'"' {
-                return Err(self.t.expected("a name"));
-            }
-            let name = self.t.text()?;
-            if name.close - name.open - 1 > self.t.limits.key {
-                return Err(Bad::new(name.open, format!("a name of more than {} bytes", self.t.limits.key)));
-            }
-            self.t.skip_space();
-            if self.t.byte() != b':' {
-                return Err(self.t.expected("`:`"));
-            }
-            self.t.at += 1;
-            self.t.skip_space();
-            let bytes = self.t.bytes;
-            let found = if name.escaped {
-                let mut plain = Vec::new();
-                text::unescape(name.of(bytes), &mut plain).map_err(|(at, why)| Bad::new(name.open + 1 + at, why))?;
-                object.find(&plain, expected)
-            } else {
-                object.find(name.of(bytes), expected)
             };
-            match found {
-                Some(position) => {
-                    expected = position + 1;
-                    let node = &mut object.nodes[position];
-                    if node.rows > row {
-                        return Err(Bad::new(name.open, "a name that was there before"));
-                    }
-                    node.rows = row + 1;
-                    any |= self
-                        .value(&mut node.column, node.id, row, Label::Member(&node.label), extra, depth + 1)
-                        .map_err(|bad| bad.under(|| format!(".{}", name_of(&node.label))))?;
-                }
-                None => {
-                    self.names.add(bytes, name);
-                    if self.names.since(before) > self.t.limits.members {
-                        return Err(Bad::new(
-                            name.open,
-                            format!("more than {} unknown members", self.t.limits.members),
-                        ));
-                    }
-                    self.unknown(object.id, &bytes[name.open..=name.close], name.open, extra, depth + 1)?;
-                }
+            position += 1;
+            t.at += len;
+            t.next += 2;
+            let mut byte = t.byte();
+            if byte <= b' ' {
+                t.skip_space();
+                byte = t.byte();
             }
-            if self.end_member()? {
+            'value: {
+                if byte == b'"' {
+                    match &mut node.column {
+                        Column::Text(column) => {
+                            text(&mut t, column, row).map_err(|bad| under(bad, &node.label))?;
+                            got = true;
+                            break 'value;
+                        }
+                        Column::Time(column) => {
+                            if let Some(value) = plain_time(&mut t) {
+                                column.push(row, value);
+                                got = true;
+                                break 'value;
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+                (self.t.at, self.t.next) = (t.at, t.next);
+                got |= self.member(node, row, scope, depth)?;
+                (t.at, t.next) = (self.t.at, self.t.next);
+            }
+            // White space before the next name is passed when that does not match.
+            if t.byte() == b',' {
+                t.at += 1;
+            } else if t.end_member()? {
+                ended = true;
                 break;
             }
         }
-        self.names.check_since(before, self.t.bytes)?;
-        Ok(any)
+        *next = position;
+        *any |= got;
+        t.skip_space();
+        (self.t.at, self.t.next) = (t.at, t.next);
+        Ok(ended)
     }
 
-    /// Passes the comma, or the bracket, after a member; true when the object has ended.
-    #[inline]
-    fn end_member(&mut self) -> Parse<bool> {
-        self.t.skip_space();
-        match self.t.byte() {
-            b',' => {
-                self.t.at += 1;
-                self.t.skip_space();
-                Ok(false)
-            }
-            b'}' => {
-                self.t.bracket();
-                Ok(true)
-            }
-            _ => Err(self.t.expected("`,` or `}`")),
+    /// Reads the value here of the member `node` into its row `row`.
+    fn member(&mut self, node: &mut Node, row: usize, scope: &Scope<'_>, depth: usize) -> Parse<bool> {
+        self.value(&mut node.column, node.id, row, scope, Label::Member(&node.label), depth + 1)
+            .map_err(|bad| under(bad, &node.label))
+    }
+
+    /// Passes the name here, its colon and the white space around that.
+    #[inline(never)]
+    fn name(&mut self, object: &StructColumn) -> Parse<Name> {
+        if self.t.byte() != b'"' {
+            return Err(self.t.expected("a name"));
         }
+        let name = self.t.text()?;
+        if name.close - name.open - 1 > self.t.limits.key {
+            return Err(Bad::new(name.open, format!("a name of more than {} bytes", self.t.limits.key)));
+        }
+        self.t.skip_space();
+        if self.t.byte() != b':' {
+            return Err(self.t.expected("`:`"));
+        }
+        self.t.at += 1;
+        self.t.skip_space();
+        let found = if name.escaped {
+            let mut plain = Vec::new();
+            unescape(self.t.bytes, name, &mut plain)?;
+            object.find(&plain)
+        } else {
+            object.find(name.of(self.t.bytes))
+        };
+        Ok(found.map_or(Name::Other(name), Name::Declared))
     }
 
     /// Passes the bracket here and the white space after it.
+    #[inline(always)]
     fn enter(&mut self, depth: usize) -> Parse<()> {
         if depth >= self.t.limits.depth {
             return Err(Bad::new(self.t.at, format!("more than {} levels", self.t.limits.depth)));
@@ -237,20 +311,28 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// Deals with the value here of a member that is not declared, whose name is `name`, quotes and all.
-    fn unknown(&mut self, object: Id, name: &[u8], at: usize, extra: &mut Vec<u8>, depth: usize) -> Parse<()> {
-        let step = || format!("[{}]", String::from_utf8_lossy(name));
+    /// Deals with the value here of a member that is not declared; `before` is where its object's names begin.
+    #[inline(never)]
+    fn unknown(&mut self, object: Id, name: Text, before: Mark, scope: &Scope<'_>, depth: usize) -> Parse<()> {
+        let bytes = self.t.bytes;
+        self.aside.names.add(bytes, name);
+        if self.aside.names.since(before) > self.t.limits.members {
+            return Err(Bad::new(name.open, format!("more than {} unknown members", self.t.limits.members)));
+        }
+        let quoted = &bytes[name.open..=name.close];
+        let step = || format!("[{}]", String::from_utf8_lossy(quoted));
         if self.unknown == Unknown::Fail {
-            let mut bad = Bad::new(at, "a member that the schema does not declare").under(step);
+            let mut bad = Bad::new(name.open, "a member that the schema does not declare").under(step);
             bad.fatal = true;
             return Err(bad);
         }
         let range = skip::value(&mut self.t, depth).map_err(|bad| bad.under(step))?;
-        self.counter.add(object, Reason::UnknownMember);
+        self.aside.counter.add(object, Reason::UnknownMember);
         if self.unknown == Unknown::Extra {
-            label(extra, Label::Member(name));
+            let extra = &mut self.aside.extra;
+            scope.member(extra, Label::Member(quoted));
             extra.push(b':');
-            extra.extend_from_slice(&self.t.bytes[range]);
+            extra.extend_from_slice(&bytes[range]);
         }
         Ok(())
     }
@@ -261,13 +343,13 @@ impl Walk<'_, '_> {
         column: &mut Column,
         id: Id,
         row: usize,
+        scope: &Scope<'_>,
         name: Label<'_>,
-        extra: &mut Vec<u8>,
         depth: usize,
     ) -> Parse<bool> {
         let first = self.t.byte();
         if first == b'n' {
-            self.t.literal("null")?;
+            self.t.null()?;
             column.push_null(row);
             return Ok(false);
         }
@@ -276,25 +358,18 @@ impl Walk<'_, '_> {
         // What the column cannot hold, once it has been passed.
         let reason = match (&mut *column, first) {
             (Column::Text(column), b'"') => {
-                let string = self.t.text()?;
-                if string.escaped {
-                    column
-                        .push_with(row, |out| text::unescape(string.of(bytes), out))
-                        .map_err(|(at, why)| Bad::new(start + 1 + at, why))?;
-                } else {
-                    column.push_part(row, bytes, string.open + 1, string.close);
-                }
+                text(&mut self.t, column, row)?;
                 return Ok(true);
             }
             (Column::Text(column), b'-' | b'0'..=b'9') => {
                 let end = self.t.number()?.end;
                 column.push(row, &bytes[start..end]);
-                self.counter.add(id, Reason::NumberAsText);
+                self.aside.counter.add(id, Reason::NumberAsText);
                 return Ok(true);
             }
             (Column::Bool(column), b't' | b'f') => {
-                self.t.literal(if first == b't' { "true" } else { "false" })?;
-                column.push(row, first == b't');
+                let value = self.t.boolean()?;
+                column.push(row, value);
                 return Ok(true);
             }
             (Column::Int(column), b'-' | b'0'..=b'9') => {
@@ -321,7 +396,7 @@ impl Walk<'_, '_> {
                 let string = self.t.text()?;
                 let value = if string.escaped {
                     let mut plain = Vec::new();
-                    text::unescape(string.of(bytes), &mut plain).map_err(|(at, why)| Bad::new(start + 1 + at, why))?;
+                    unescape(bytes, string, &mut plain)?;
                     time::micros(&plain)
                 } else {
                     time::micros(string.of(bytes))
@@ -340,37 +415,19 @@ impl Walk<'_, '_> {
                 return Ok(true);
             }
             (Column::Struct(object), b'{') => {
-                let inner = Inner::begin(extra, name);
-                let any = self.members(object, row, extra, depth)?;
-                if !any && inner.is_empty(extra) {
+                let inner = Scope::within(scope, name);
+                let any = self.members(object, row, &inner, depth)?;
+                if !any && inner.begun.get().is_none() {
                     // No column can tell it from null.
-                    extra.push(b'}');
-                    self.counter.add(id, Reason::EmptyObject);
-                } else {
-                    inner.end(extra);
+                    inner.begin(&mut self.aside.extra);
+                    self.aside.counter.add(id, Reason::EmptyObject);
                 }
+                inner.end(&mut self.aside.extra);
                 object.push(row);
                 return Ok(any);
             }
             (Column::List(list), b'[') => {
-                let first = list.items();
-                let end = match &mut *list.item {
-                    Column::Struct(items) => self.elements(first, depth, |walk, n| {
-                        walk.object(items, list.item_id, n, depth + 1)
-                            .map_err(|bad| bad.under(|| format!("[{}]", n - first)))
-                    })?,
-                    items => {
-                        let inner = Inner::begin(extra, name);
-                        let end = self.elements(first, depth, |walk, n| {
-                            walk.value(items, list.item_id, n, Label::Index(n - first), extra, depth + 1)
-                                .map(drop)
-                                .map_err(|bad| bad.under(|| format!("[{}]", n - first)))
-                        })?;
-                        inner.end(extra);
-                        end
-                    }
-                };
-                list.push(row, end);
+                self.list(list, row, scope, name, depth)?;
                 return Ok(true);
             }
             _ => {
@@ -378,11 +435,38 @@ impl Walk<'_, '_> {
                 Reason::WrongType
             }
         };
-        label(extra, name);
-        extra.extend_from_slice(&bytes[start..self.t.at]);
+        scope.member(&mut self.aside.extra, name);
+        self.aside.extra.extend_from_slice(&bytes[start..self.t.at]);
         column.push_null(row);
-        self.counter.add(id, reason);
+        self.aside.counter.add(id, reason);
         Ok(false)
+    }
+
+    /// Reads the array here into row `row` of `list`.
+    fn list(
+        &mut self,
+        list: &mut ListColumn,
+        row: usize,
+        scope: &Scope<'_>,
+        name: Label<'_>,
+        depth: usize,
+    ) -> Parse<()> {
+        let first = list.items();
+        let id = list.item_id;
+        let end = match &mut list.item {
+            Column::Struct(items) => self.elements(first, depth, |walk, n| walk.object(items, id, n, depth + 1))?,
+            items => {
+                let inner = Scope::within(scope, name);
+                let end = self.elements(first, depth, |walk, n| match &mut *items {
+                    Column::Text(items) if walk.t.byte() == b'"' => text(&mut walk.t, items, n),
+                    items => walk.value(items, id, n, &inner, Label::Index(n - first), depth + 1).map(drop),
+                })?;
+                inner.end(&mut self.aside.extra);
+                end
+            }
+        };
+        list.push(row, end);
+        Ok(())
     }
 
     /// Passes the array here, reading each element by its position in the column; returns the position after the last.
@@ -403,18 +487,11 @@ impl Walk<'_, '_> {
             if self.elements > self.t.limits.elements {
                 return Err(Bad::new(self.t.at, format!("lists of more than {} elements", self.t.limits.elements)));
             }
-            read(self, at)?;
+            read(self, at).map_err(|bad| bad.under(|| format!("[{}]", at - first)))?;
             at += 1;
-            self.t.skip_space();
-            match self.t.byte() {
-                b',' => self.t.at += 1,
-                b']' => {
-                    self.t.bracket();
-                    return Ok(at);
-                }
-                _ => return Err(self.t.expected("`,` or `]`")),
+            if self.t.end_element()? {
+                return Ok(at);
             }
-            self.t.skip_space();
         }
     }
 
@@ -422,36 +499,88 @@ impl Walk<'_, '_> {
     fn object(&mut self, items: &mut StructColumn, id: Id, row: usize, depth: usize) -> Parse<()> {
         match self.t.byte() {
             b'{' => {
-                let mut extra = std::mem::take(&mut items.scratch);
-                extra.clear();
-                extra.push(b'{');
-                let result = self.members(items, row, &mut extra, depth);
-                if let Ok(any) = result {
-                    if !any && extra.len() == 1 {
-                        self.counter.add(id, Reason::EmptyObject);
-                    }
-                    extra.push(b'}');
-                    if !any || extra.len() > 2 {
-                        items.push_extra(row, &extra);
-                    }
+                let scope = Scope::own();
+                let from = self.aside.extra.len();
+                let any = self.members(items, row, &scope, depth)?;
+                let extra = &mut self.aside.extra;
+                if !any && scope.begun.get().is_none() {
+                    scope.begin(extra);
+                    self.aside.counter.add(id, Reason::EmptyObject);
                 }
-                items.scratch = extra;
-                result?;
+                if scope.end(extra) {
+                    items.push_extra(row, &extra[from..]);
+                    extra.truncate(from);
+                }
                 items.push(row);
             }
             b'n' => {
-                self.t.literal("null")?;
+                self.t.null()?;
                 items.fill(row + 1);
             }
             _ => {
                 let range = skip::value(&mut self.t, depth)?;
                 items.push_extra(row, &self.t.bytes[range]);
                 items.push(row);
-                self.counter.add(id, Reason::WrongType);
+                self.aside.counter.add(id, Reason::WrongType);
             }
         }
         Ok(())
     }
+}
+
+/// Reads the string here into row `row`.
+#[inline(always)]
+fn text(t: &mut Tokens<'_>, column: &mut TextColumn, row: usize) -> Parse<()> {
+    let string = t.text()?;
+    let bytes = t.bytes;
+    match string.escaped {
+        false => {
+            column.push_part(row, bytes, string.open + 1, string.close);
+            Ok(())
+        }
+        true => column.push_with(row, |out| unescape(bytes, string, out)),
+    }
+}
+
+/// The position of the next declared member from `position` on that begins here, behind white space, and where that is;
+/// `None` where several are absent, or another one comes.
+#[inline(never)]
+fn ahead(nodes: &[Node], position: usize, bytes: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
+    let at = after_space(bytes, at, end);
+    let head = raw::chunk(bytes, at)?;
+    let found = nodes[position..].iter().take(1 + MAX_ABSENT).position(|node| node.begins(head).is_some())?;
+    Some((position + found, at))
+}
+
+/// Passes the string here, if it is a time without escapes that its column can hold.
+#[inline(always)]
+fn plain_time(t: &mut Tokens<'_>) -> Option<i64> {
+    let close = *t.index.get(t.next + 1)? as usize;
+    let value = time::micros(t.bytes.get(t.at + 1..close)?).ok()?;
+    (t.at, t.next) = (close + 1, t.next + 2);
+    Some(value)
+}
+
+/// Adds the member that led here.
+#[cold]
+#[inline(never)]
+fn under(bad: Box<Bad>, label: &[u8]) -> Box<Bad> {
+    bad.under(|| format!(".{}", name_of(label)))
+}
+
+/// What a member is called.
+enum Name {
+    /// The declared member at this position.
+    Declared(usize),
+    /// None that is declared.
+    Other(Text),
+}
+
+/// Appends the text of `string`, which has escapes.
+#[cold]
+#[inline(never)]
+fn unescape(bytes: &[u8], string: Text, out: &mut Vec<u8>) -> Parse<()> {
+    text::unescape(string.of(bytes), out).map_err(|(at, why)| Bad::new(string.open + 1 + at, why))
 }
 
 /// The name within a label such as `"name":`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     text,
-    tokens::{Bad, Parse, Tokens},
+    tokens::{Bad, Parse, Text, Tokens},
 };
 
 /// Passes the value that begins here and says where it was. `depth` containers are open around it.
@@ -12,56 +12,54 @@ use crate::{
 /// The value is checked against RFC 8259 as strictly as if it were read; there is no recursion.
 pub(crate) fn value(c: &mut Tokens<'_>, depth: usize) -> Parse<Range<usize>> {
     let start = c.at;
+    // A walk of its own, which the compiler can keep in registers.
+    let mut t = *c;
     // One bit a container, 1 for objects, innermost lowest.
     let mut kinds = 0u128;
     let mut open = 0usize;
     loop {
         // A value begins here.
-        match c.byte() {
+        match t.byte() {
+            b'"' => string(&mut t)?,
+            b't' | b'f' => drop(t.boolean()?),
+            b'n' => t.null()?,
             bracket @ (b'{' | b'[') => {
-                if depth + open >= c.limits.depth.min(128) {
-                    return Err(Bad::new(c.at, format!("more than {} levels", c.limits.depth.min(128))));
+                if depth + open >= t.limits.depth.min(128) {
+                    return Err(Bad::new(t.at, format!("more than {} levels", t.limits.depth.min(128))));
                 }
-                c.bracket();
-                c.skip_space();
+                t.bracket();
+                t.skip_space();
                 let object = bracket == b'{';
-                if c.byte() == if object { b'}' } else { b']' } {
-                    c.bracket();
+                if t.byte() == if object { b'}' } else { b']' } {
+                    t.bracket();
                 } else {
                     kinds = kinds << 1 | u128::from(object);
                     open += 1;
                     if object {
-                        name(c)?;
+                        name(&mut t)?;
                     }
                     continue;
                 }
             }
-            b'"' => string(c)?,
-            b't' => c.literal("true")?,
-            b'f' => c.literal("false")?,
-            b'n' => c.literal("null")?,
-            b'-' | b'0'..=b'9' => drop(c.number()?),
-            _ => return Err(c.expected("a value")),
+            b'-' | b'0'..=b'9' => drop(t.number()?),
+            _ => return Err(t.expected("a value")),
         }
         // A value has ended here.
         loop {
             if open == 0 {
-                return Ok(start..c.at);
+                (c.at, c.next) = (t.at, t.next);
+                return Ok(start..t.at);
             }
-            c.skip_space();
             let object = kinds & 1 == 1;
-            match c.byte() {
-                b',' => {
-                    c.at += 1;
-                    c.skip_space();
-                    if object {
-                        name(c)?;
-                    }
-                    break;
+            let ended = match object {
+                true => t.end_member()?,
+                false => t.end_element()?,
+            };
+            if !ended {
+                if object {
+                    name(&mut t)?;
                 }
-                b'}' if object => c.bracket(),
-                b']' if !object => c.bracket(),
-                _ => return Err(c.expected(if object { "`,` or `}`" } else { "`,` or `]`" })),
+                break;
             }
             kinds >>= 1;
             open -= 1;
@@ -70,29 +68,37 @@ pub(crate) fn value(c: &mut Tokens<'_>, depth: usize) -> Parse<Range<usize>> {
 }
 
 /// Passes a name, the colon after it, and the white space around that.
-fn name(c: &mut Tokens<'_>) -> Parse<()> {
-    if c.byte() != b'"' {
-        return Err(c.expected("a name"));
+#[inline(always)]
+fn name(t: &mut Tokens<'_>) -> Parse<()> {
+    if t.byte() != b'"' {
+        return Err(t.expected("a name"));
     }
-    let open = c.at;
-    string(c)?;
-    if c.at - open - 2 > c.limits.key {
-        return Err(Bad::new(open, format!("a name of more than {} bytes", c.limits.key)));
+    let open = t.at;
+    string(t)?;
+    if t.at - open - 2 > t.limits.key {
+        return Err(Bad::new(open, format!("a name of more than {} bytes", t.limits.key)));
     }
-    c.skip_space();
-    if c.byte() != b':' {
-        return Err(c.expected("`:`"));
+    t.skip_space();
+    if t.byte() != b':' {
+        return Err(t.expected("`:`"));
     }
-    c.at += 1;
-    c.skip_space();
+    t.at += 1;
+    t.skip_space();
     Ok(())
 }
 
 /// Passes a string.
-fn string(c: &mut Tokens<'_>) -> Parse<()> {
-    let text = c.text()?;
-    if text.escaped {
-        text::check_escapes(text.of(c.bytes)).map_err(|(at, why)| Bad::new(text.open + 1 + at, why))?;
+#[inline(always)]
+fn string(t: &mut Tokens<'_>) -> Parse<()> {
+    let text = t.text()?;
+    match text.escaped {
+        false => Ok(()),
+        true => check_escapes(t.bytes, text),
     }
-    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn check_escapes(bytes: &[u8], text: Text) -> Parse<()> {
+    text::check_escapes(text.of(bytes)).map_err(|(at, why)| Bad::new(text.open + 1 + at, why))
 }

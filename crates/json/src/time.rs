@@ -2,6 +2,8 @@
 
 use pagemill_core::Reason;
 
+use crate::raw;
+
 /// 0000-01-01T00:00:00Z.
 const EARLIEST: i64 = -62_167_219_200_000_000;
 /// 9999-12-31T23:59:59.999999Z.
@@ -16,6 +18,91 @@ const LATEST: i64 = 253_402_300_799_999_999;
 /// [`Reason::NotATime`]; [`Reason::TimeTooFine`] for a finer fraction or a leap second; [`Reason::OutOfRange`] where the
 /// offset leads out of the years 0000 to 9999.
 pub(crate) fn micros(text: &[u8]) -> Result<i64, Reason> {
+    match usual(text) {
+        Some(micros) => Ok(micros),
+        None => any(text),
+    }
+}
+
+/// As [`micros`], of the forms that are most often written: with `T`, seconds, milliseconds or microseconds, and `Z` or an offset. `None`
+/// for every other form, and for times that are none.
+#[inline]
+fn usual(text: &[u8]) -> Option<i64> {
+    let eight = |at: usize| raw::chunk(text, at).map(|eight| u64::from_le_bytes(*eight));
+    // The zone, and what is left of the text then: seconds, perhaps with a fraction.
+    let (len, offset) = match text.last()? {
+        b'Z' => (text.len() - 1, 0),
+        _ => {
+            // The last digit of what is before the zone is looked at once more below.
+            let at = text.len().checked_sub(7)?;
+            let behind = text[at + 1] == b'-';
+            let zone = u64::from_le_bytes([
+                b'0',
+                text[at + 1],
+                text[at + 2],
+                text[at + 3],
+                text[at + 4],
+                text[at + 5],
+                text[at + 6],
+                b'0',
+            ]);
+            let zone = digits(zone, if behind { *b"0-00:000" } else { *b"0+00:000" })?;
+            let (hours, minutes) = (byte(zone, 2), byte(zone, 5));
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = hours * 3_600 + minutes * 60;
+            (at + 1, if behind { -seconds } else { seconds })
+        }
+    };
+    let (second, fraction) = match len {
+        19 => (byte(digits(eight(11)?, *b"00:00:00")?, 6), 0),
+        23 => {
+            let rest = digits(eight(15)?, *b"0:00.000")?;
+            (byte(rest, 2), (byte(rest, 5) * 10 + i64::from(text[22] - b'0')) * 1_000)
+        }
+        26 => {
+            let second = byte(digits(eight(11)?, *b"00:00:00")?, 6);
+            let rest = digits(eight(18)?, *b"0.000000")?;
+            (second, byte(rest, 2) * 10_000 + byte(rest, 4) * 100 + byte(rest, 6))
+        }
+        _ => return None,
+    };
+    let date = digits(eight(0)?, *b"0000-00-")?;
+    let time = digits(eight(8)?, *b"00T00:00")?;
+    let (year, month) = (byte(date, 0) * 100 + byte(date, 2), byte(date, 5));
+    let (day, hour, minute) = (byte(time, 0), byte(time, 3), byte(time, 6));
+    if hour > 23 || minute > 59 || second > 59 || !(1..=12).contains(&month) {
+        return None;
+    }
+    if day < 1 || (day > 28 && day > days_in(year, month)) {
+        return None;
+    }
+    let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
+    let micros = seconds * 1_000_000 + fraction;
+    (EARLIEST..=LATEST).contains(&micros).then_some(micros)
+}
+
+/// The pairs of digits of eight characters, each pair's value at the place of its first; `None` unless there are digits
+/// where `form` has zeros, and the same characters elsewhere.
+#[inline(always)]
+fn digits(text: u64, form: [u8; 8]) -> Option<u64> {
+    // A digit xor `0` is its value; another character of the form xor itself is nothing.
+    let values = text ^ u64::from_le_bytes(form);
+    let most = u64::from_le_bytes(form.map(|c| if c == b'0' { 9 } else { 0 }));
+    // None is above the most it may be when adding what is left up to 127 carries into no highest bit.
+    let over = (values.wrapping_add(u64::from_le_bytes([127; 8]) - most) | values) & u64::from_le_bytes([128; 8]);
+    (over == 0).then(|| values.wrapping_mul(10).wrapping_add(values >> 8))
+}
+
+/// The byte `n` of `pairs`, counted from the lowest.
+#[inline]
+fn byte(pairs: u64, n: u32) -> i64 {
+    i64::from((pairs >> (8 * n)) as u8)
+}
+
+/// As [`micros`], of all forms.
+fn any(text: &[u8]) -> Result<i64, Reason> {
     const BAD: Reason = Reason::NotATime;
     let (date_time, rest) = text.split_at_checked(19).ok_or(BAD)?;
     let shape = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
@@ -91,13 +178,15 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar; years are counted from March so that leap days come last.
+/// Days since 1970-01-01 in the proleptic Gregorian calendar, from year 0 on; years are counted from March so that leap
+/// days come last.
+#[inline]
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+    // A whole era more, so that January and February of year 0 are of no negative year.
+    let (year, month) = (year as u32 + 400, month as u32);
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5;
+    i64::from(days) + day - 1 - 719_468 - 146_097
 }
 
 #[cfg(test)]
@@ -117,6 +206,29 @@ mod tests {
         }
         assert_eq!(days_from_epoch(1970, 1, 1), 0);
         assert_eq!(days_from_epoch(2026, 11, 23), 20_780);
+    }
+
+    #[test]
+    fn the_usual_forms_are_read_as_any_others() {
+        let good = [
+            "2024-02-29T23:59:59.987Z",
+            "0000-01-01T00:00:00Z",
+            "1969-12-31T12:34:56-09:45",
+            "1969-12-31T12:34:56.012345Z",
+            "9999-12-31T12:34:56.012345+23:59",
+            "2023-03-01T00:09:10.500+00:00",
+        ];
+        for good in good {
+            assert_eq!(usual(good.as_bytes()).ok_or(Reason::NotATime), any(good.as_bytes()), "{good}");
+            assert!(usual(good.as_bytes()).is_some());
+            for at in 0..good.len() {
+                for byte in 0..=255 {
+                    let mut text = good.as_bytes().to_vec();
+                    text[at] = byte;
+                    assert_eq!(usual(&text).or(any(&text).ok()), any(&text).ok(), "{text:x?}");
+                }
+            }
+        }
     }
 
     #[test]

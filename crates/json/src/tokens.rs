@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::{
     number::{self, Extent},
     options::Limits,
-    scan::{BLOCK, Block},
+    raw,
+    scan::{BLOCK, Block, Found, Sum},
 };
 
 /// A rule that was broken, where, and the way there.
@@ -65,17 +66,35 @@ impl Text {
     }
 }
 
+/// Where the white space ends that begins at `at`, `end` at the latest.
+#[inline(never)]
+pub(crate) fn after_space(bytes: &[u8], mut at: usize, end: usize) -> usize {
+    // Indentation comes in runs.
+    const RUN: &[u8; 8] = b"        ";
+    loop {
+        while raw::chunk(bytes, at) == Some(RUN) && at < end {
+            at += RUN.len();
+        }
+        match bytes.get(at) {
+            Some(b' ' | b'\n' | b'\r' | b'\t') if at < end => at += 1,
+            // A run may lead into the spaces behind the end.
+            _ => return at.min(end),
+        }
+    }
+}
+
 /// A walk over the tokens of scanned bytes that end with a bracket that closes everything, or with white space.
 ///
 /// `next` is always the first index entry at or after `at`; every token that has entries consumes them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokens<'a> {
     /// The bytes, and some more beyond their end that may be looked at.
     pub(crate) bytes: &'a [u8],
     /// Where they end.
     pub(crate) end: usize,
+    /// Of `found`.
     pub(crate) index: &'a [u32],
-    pub(crate) blocks: &'a [Block],
+    pub(crate) found: &'a Found,
     pub(crate) limits: &'a Limits,
     /// False when there is surely no backslash.
     pub(crate) escapes: bool,
@@ -91,22 +110,16 @@ impl Tokens<'_> {
     }
 
     /// Passes white space.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip_space(&mut self) {
         // Most of the time there is none.
         if self.byte() <= b' ' {
-            self.skip_some_space();
-        }
-    }
-
-    fn skip_some_space(&mut self) {
-        while self.at < self.end && matches!(self.byte(), b' ' | b'\n' | b'\r' | b'\t') {
-            self.at += 1;
+            self.at = after_space(self.bytes, self.at, self.end);
         }
     }
 
     /// Passes the bracket here, which has an index entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bracket(&mut self) {
         debug_assert_eq!(self.index.get(self.next).copied(), Some(self.at as u32));
         self.at += 1;
@@ -114,22 +127,75 @@ impl Tokens<'_> {
     }
 
     /// Passes the string that begins here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Parse<Text> {
         let open = self.at;
-        let Some(&[first, close]) = self.index.get(self.next..self.next + 2) else {
-            return Err(Bad::new(open, "a string that is not closed"));
-        };
-        let close = close as usize;
-        if first as usize != open || close >= self.end || self.bytes.get(close) != Some(&b'"') {
-            return Err(Bad::new(open, "a quote out of place"));
+        let Some(close) = self.index.get(self.next + 1) else { return Err(self.no_text()) };
+        let close = *close as usize;
+        // A quote that begins a token is the next entry, quotes come in pairs, and no bracket between the two has one.
+        debug_assert_eq!(self.index[self.next] as usize, open);
+        debug_assert_eq!(self.bytes.get(close), Some(&b'"'));
+        if close.wrapping_sub(open + 1) > self.limits.string {
+            return Err(self.no_text());
         }
         self.at = close + 1;
         self.next += 2;
-        if close - open - 1 > self.limits.string {
-            return Err(Bad::new(open, format!("a string of more than {} bytes", self.limits.string)));
+        Ok(Text { open, close, escaped: self.escapes && self.has_escape(open, close) })
+    }
+
+    /// Why the string here is none.
+    #[cold]
+    #[inline(never)]
+    fn no_text(self) -> Box<Bad> {
+        match self.index.get(self.next + 1) {
+            Some(_) => Bad::new(self.at, format!("a string of more than {} bytes", self.limits.string)),
+            None => Bad::new(self.at, "a string that is not closed"),
         }
-        Ok(Text { open, close, escaped: self.escapes && self.any(open, close, |b| b.backslash) })
+    }
+
+    /// What blocks with a byte from `from` to `to` (not included) have, by the bits of [`Sum`].
+    #[inline]
+    pub(crate) fn has(&self, from: usize, to: usize) -> u32 {
+        Sum::have(self.found.sums.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or(&[]))
+    }
+
+    /// Checks what stage 1 found out about the bytes from `from` to `to` (not included), of which `has` tells: control
+    /// characters in strings, and UTF-8. The byte before `to` is ASCII.
+    #[inline]
+    pub(crate) fn check_bytes(&self, from: usize, to: usize, has: u32) -> Parse<()> {
+        match has & (Sum::CONTROL | Sum::DOUBT) {
+            0 => Ok(()),
+            _ => self.check_closely(from, to),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn check_closely(&self, from: usize, to: usize) -> Parse<()> {
+        if let Some(at) = self.first(from, to, |b| b.control) {
+            return Err(Bad::new(at, "a raw control character within a string"));
+        }
+        match simdutf8::compat::from_utf8(&self.bytes[from..to]) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Bad::new(from + error.valid_up_to(), "bytes that are not UTF-8")),
+        }
+    }
+
+    /// True when there is a backslash from `open` to `close` (not included), which is not before it.
+    #[inline(always)]
+    fn has_escape(&self, open: usize, close: usize) -> bool {
+        match self.found.blocks.get(open / BLOCK) {
+            // Most strings lie within one block.
+            Some(block) if open / BLOCK == close / BLOCK => {
+                block.backslash >> (open % BLOCK) & ((1 << (close - open)) - 1) != 0
+            }
+            _ => self.has_escape_in_some(open, close),
+        }
+    }
+
+    #[inline(never)]
+    fn has_escape_in_some(self, open: usize, close: usize) -> bool {
+        self.has(open, close) & Sum::BACKSLASH != 0 && self.any(open, close, |b| b.backslash)
     }
 
     /// True when one of the bits from `from` to `to` (not included) is set in the masks that `of` picks.
@@ -142,7 +208,7 @@ impl Tokens<'_> {
     #[inline]
     pub(crate) fn first(&self, from: usize, to: usize, of: impl Fn(&Block) -> u64) -> Option<usize> {
         let (first, last) = (from / BLOCK, to.saturating_sub(1) / BLOCK);
-        for (n, block) in self.blocks.get(first..=last)?.iter().enumerate() {
+        for (n, block) in self.found.blocks.get(first..=last)?.iter().enumerate() {
             let mut bits = of(block);
             let start = (first + n) * BLOCK;
             if start < from {
@@ -169,20 +235,70 @@ impl Tokens<'_> {
         Ok(extent)
     }
 
-    /// Passes `word`, which begins here if anything does.
-    #[inline]
-    pub(crate) fn literal(&mut self, word: &'static str) -> Parse<()> {
-        let end = self.at + word.len();
-        if self.bytes.get(self.at..end) != Some(word.as_bytes()) {
-            return Err(Bad::new(self.at, format!("something else than {word}")));
+    /// Passes the comma, or the bracket, after a member; true when the object has ended.
+    #[inline(always)]
+    pub(crate) fn end_member(&mut self) -> Parse<bool> {
+        self.end_item(b'}', "`,` or `}`")
+    }
+
+    /// Passes the comma, or the bracket, after an element; true when the array has ended.
+    #[inline(always)]
+    pub(crate) fn end_element(&mut self) -> Parse<bool> {
+        self.end_item(b']', "`,` or `]`")
+    }
+
+    #[inline(always)]
+    fn end_item(&mut self, bracket: u8, what: &str) -> Parse<bool> {
+        self.skip_space();
+        let byte = self.byte();
+        if byte == b',' {
+            self.at += 1;
+            self.skip_space();
+            Ok(false)
+        } else if byte == bracket {
+            self.bracket();
+            Ok(true)
+        } else {
+            Err(self.expected(what))
         }
-        self.at = end;
-        Ok(())
+    }
+
+    /// The eight bytes here as a number, the first one lowest.
+    #[inline(always)]
+    fn eight(&self) -> u64 {
+        raw::chunk(self.bytes, self.at).map_or(0, |eight| u64::from_le_bytes(*eight))
+    }
+
+    /// Passes the `true` or `false` that begins here if anything does.
+    #[inline(always)]
+    pub(crate) fn boolean(&mut self) -> Parse<bool> {
+        let eight = self.eight();
+        if eight as u32 == u32::from_le_bytes(*b"true") {
+            self.at += 4;
+            Ok(true)
+        } else if eight & 0xff_ffff_ffff == u64::from_le_bytes(*b"false\0\0\0") {
+            self.at += 5;
+            Ok(false)
+        } else {
+            Err(self.expected("true or false"))
+        }
+    }
+
+    /// Passes the `null` that begins here if anything does.
+    #[inline(always)]
+    pub(crate) fn null(&mut self) -> Parse<()> {
+        if self.eight() as u32 == u32::from_le_bytes(*b"null") {
+            self.at += 4;
+            Ok(())
+        } else {
+            Err(self.expected("null"))
+        }
     }
 
     /// Says what is here instead of `what`.
     #[cold]
-    pub(crate) fn expected(&self, what: &str) -> Box<Bad> {
+    #[inline(never)]
+    pub(crate) fn expected(self, what: &str) -> Box<Bad> {
         let found = match self.bytes.get(self.at) {
             None => "the end".to_owned(),
             Some(byte @ b' '..=b'~') => format!("`{}`", char::from(*byte)),

@@ -4,12 +4,12 @@ use bytes::{Buf, Bytes};
 
 use crate::{
     options::Limits,
-    scan::{BLOCK, Block, Carry, Scanner},
+    scan::{BLOCK, Carry, Found, Scanner},
     tokens::Tokens,
 };
 
 /// How much input is taken at a time: little enough that what stage 1 wrote is still in the cache when stage 2 reads it.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 32 << 10;
 
 /// Readable bytes after the last one of the page, so that a load of this length may begin at any of them.
 pub(crate) const PAD: usize = 64;
@@ -18,15 +18,14 @@ pub(crate) const PAD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Window {
     scanner: Scanner,
-    /// The bytes, and [`PAD`] spaces.
+    /// The bytes, [`PAD`] spaces, and room.
     bytes: Vec<u8>,
-    /// How many bytes there are, without the spaces.
+    /// How many bytes there are, without the spaces and the room.
     len: usize,
     base: u64,
     /// Bytes that were scanned: whole blocks, or all once the page has ended.
     scanned: usize,
-    index: Vec<u32>,
-    blocks: Vec<Block>,
+    found: Found,
     carry: Carry,
     ended: bool,
 }
@@ -39,8 +38,7 @@ impl Window {
             len: 0,
             base: 0,
             scanned: 0,
-            index: Vec::new(),
-            blocks: Vec::new(),
+            found: Found::default(),
             carry: Carry::default(),
             ended: false,
         }
@@ -66,39 +64,79 @@ impl Window {
     }
 
     pub(crate) fn index(&self) -> &[u32] {
-        &self.index
+        &self.found.index
     }
 
     /// A walk over the bytes from `at` up to `end`; `next` is the first index entry at or after `at`.
     pub(crate) fn tokens<'a>(&'a self, at: usize, next: usize, end: usize, limits: &'a Limits) -> Tokens<'a> {
-        Tokens { bytes: &self.bytes, end, index: &self.index, blocks: &self.blocks, limits, escapes: true, at, next }
+        Tokens {
+            bytes: &self.bytes[..self.len + PAD],
+            end,
+            index: &self.found.index,
+            found: &self.found,
+            limits,
+            escapes: true,
+            at,
+            next,
+        }
     }
 
     /// Takes the next piece of `input`, of at most `most` bytes.
     pub(crate) fn fill(&mut self, input: &mut Bytes, most: usize) {
         let n = input.len().min(PIECE).min(most);
-        self.bytes.truncate(self.len);
-        self.bytes.reserve(n + PAD);
-        self.bytes.extend_from_slice(&input[..n]);
-        self.bytes.extend_from_slice(&[b' '; PAD]);
-        self.len += n;
+        self.make_room(n);
+        // First what completes the block that was begun, then whole blocks straight from the input, then the rest.
+        let begun = self.len - self.scanned;
+        let (head, rest) = input[..n].split_at(if begun > 0 { n.min(BLOCK - begun) } else { 0 });
+        self.append(head);
+        if self.len - self.scanned == BLOCK {
+            self.scan_begun();
+        }
+        let (whole, tail) = rest.split_at(rest.len() / BLOCK * BLOCK);
+        let to = &mut self.bytes[self.scanned..self.scanned + whole.len()];
+        self.scanner.scan(whole, to, self.scanned as u32, &mut self.carry, &mut self.found);
+        self.scanned += whole.len();
+        self.len += whole.len();
+        self.append(tail);
+        self.bytes[self.len..self.len + PAD].fill(b' ');
         input.advance(n);
-        self.scan(self.len / BLOCK * BLOCK);
     }
 
     /// Says that no more bytes will come, so that an incomplete block is one.
     pub(crate) fn end(&mut self) {
-        let blocks = self.len.next_multiple_of(BLOCK);
-        self.bytes.resize(blocks + PAD, b' ');
-        self.scan(blocks);
+        if self.len > self.scanned {
+            let len = self.len;
+            self.make_room(BLOCK);
+            self.append(&[b' '; BLOCK]);
+            self.scan_begun();
+            self.bytes[self.scanned..self.scanned + PAD].fill(b' ');
+            self.len = len;
+        }
         self.scanned = self.len;
         self.ended = true;
     }
 
-    fn scan(&mut self, to: usize) {
-        let new = &self.bytes[self.scanned..to];
-        self.scanner.scan(new, self.scanned as u32, &mut self.carry, &mut self.index, &mut self.blocks);
-        self.scanned = to;
+    /// Makes sure that `n` more bytes can be there, with a block that is begun by them, and spaces behind.
+    fn make_room(&mut self, n: usize) {
+        let needed = self.len + n + BLOCK + PAD;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed, b' ');
+        }
+    }
+
+    /// Puts bytes behind those that there are.
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Scans the block that was begun, now that all of it is there.
+    fn scan_begun(&mut self) {
+        let to = &mut self.bytes[self.scanned..self.scanned + BLOCK];
+        let mut block = [b' '; BLOCK];
+        block.copy_from_slice(to);
+        self.scanner.scan(&block, to, self.scanned as u32, &mut self.carry, &mut self.found);
+        self.scanned += BLOCK;
     }
 
     /// Drops whole blocks before position `upto`; returns by how much positions, and numbers of index entries, have shrunk.
@@ -108,14 +146,9 @@ impl Window {
             return (0, 0);
         }
         let shift = blocks * BLOCK;
-        self.bytes.drain(..shift);
+        self.bytes.copy_within(shift..self.len + PAD, 0);
         self.len -= shift;
-        self.blocks.drain(..blocks);
-        let entries = self.index.partition_point(|at| (*at as usize) < shift);
-        self.index.drain(..entries);
-        for at in &mut self.index {
-            *at -= shift as u32;
-        }
+        let entries = self.found.discard(blocks);
         self.scanned -= shift;
         self.base += shift as u64;
         (shift, entries)
@@ -123,13 +156,13 @@ impl Window {
 
     /// Forgets everything but the room it takes.
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(4 * PIECE);
-        self.bytes.resize(PAD, b' ');
+        if self.bytes.len() > 4 * PIECE {
+            self.bytes.truncate(4 * PIECE);
+            self.bytes.shrink_to_fit();
+        }
+        self.bytes[..PAD].fill(b' ');
         self.len = 0;
-        self.index.clear();
-        self.index.shrink_to(PIECE);
-        self.blocks.clear();
+        self.found.clear(PIECE);
         (self.base, self.scanned, self.ended, self.carry) = (0, 0, false, Carry::default());
     }
 }

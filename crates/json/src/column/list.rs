@@ -9,19 +9,19 @@ use arrow::{
 };
 use pagemill_core::{Error, Kind, Result};
 
-use super::{Bits, Column, StructColumn};
+use super::{Column, Nulls, StructColumn};
 use crate::misfit::{Id, Ids};
 
-/// Elements end to end, where each row's end, and the rows' validity.
+/// Elements end to end, where each row's end, and which rows are null.
 #[derive(Debug)]
 pub(crate) struct ListColumn {
     /// The elements.
-    pub(crate) item: Box<Column>,
+    pub(crate) item: Column,
     /// Under which the elements' misfits are counted.
     pub(crate) item_id: Id,
     /// One more than there are rows.
     offsets: Vec<i32>,
-    valid: Bits,
+    nulls: Nulls,
 }
 
 impl ListColumn {
@@ -29,14 +29,14 @@ impl ListColumn {
         let path = format!("{path}[]");
         let item_id = ids.add(&path);
         let item = match item {
-            Kind::Struct(fields) => Column::Struct(StructColumn::new(fields, &path, true, ids)),
+            Kind::Struct(fields) => Column::Struct(Box::new(StructColumn::new(fields, &path, true, ids))),
             item => Column::new(item, &path, ids),
         };
-        Self { item: Box::new(item), item_id, offsets: vec![0], valid: Bits::default() }
+        Self { item, item_id, offsets: vec![0], nulls: Nulls::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.valid.len()
+        self.offsets.len() - 1
     }
 
     /// Elements of the rows so far: the position of the next row's first.
@@ -48,21 +48,26 @@ impl ListColumn {
     pub(crate) fn push(&mut self, row: usize, end: usize) {
         self.fill(row);
         self.offsets.push(end as i32);
-        self.valid.push(true);
     }
 
     /// Adds nulls up to `len`.
+    #[inline]
     pub(crate) fn fill(&mut self, len: usize) {
-        if self.valid.len() < len {
-            self.offsets.resize(len + 1, self.items() as i32);
-            self.valid.fill(len);
+        if self.len() < len {
+            self.fill_some(len);
         }
+    }
+
+    #[inline(never)]
+    fn fill_some(&mut self, len: usize) {
+        self.nulls.push(self.len(), len);
+        self.offsets.resize(len + 1, self.items() as i32);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
         if len < self.len() {
             self.offsets.truncate(len + 1);
-            self.valid.truncate(len);
+            self.nulls.truncate(len);
         }
         // Also where the row's list was never ended.
         self.item.truncate(self.items());
@@ -75,6 +80,6 @@ impl ListColumn {
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, offsets)));
-        Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, self.valid.finish_nulls())?))
+        Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, self.nulls.finish(len))?))
     }
 }

@@ -4,8 +4,8 @@
 //! value comes, or at the end of the batch. So a member that is absent costs nothing, and a column longer than the row in
 //! progress says that its member was there already. A row that turns out bad is undone by [`Column::truncate`].
 
-mod bits;
 mod list;
+mod nulls;
 mod plain;
 mod structure;
 mod text;
@@ -18,14 +18,23 @@ use arrow::{
 };
 use pagemill_core::{Kind, Result};
 
-pub(crate) use self::{bits::Bits, list::ListColumn, plain::Plain, structure::StructColumn, text::TextColumn};
+pub(crate) use self::{
+    list::ListColumn,
+    nulls::Nulls,
+    plain::Plain,
+    structure::{Node, StructColumn},
+    text::TextColumn,
+};
 use crate::misfit::Ids;
 
-/// A column in the making.
+/// A column in the making. Its kind is looked at for each value, so that it is a plain byte.
 #[derive(Debug)]
+#[repr(u8)]
 pub(crate) enum Column {
     /// Text.
     Text(TextColumn),
+    /// Microseconds since the epoch.
+    Time(Plain<i64>),
     /// JSON as its own text.
     Json(TextColumn),
     /// Booleans.
@@ -34,12 +43,10 @@ pub(crate) enum Column {
     Int(Plain<i64>),
     /// Doubles.
     Float(Plain<f64>),
-    /// Microseconds since the epoch.
-    Time(Plain<i64>),
     /// Objects.
-    Struct(StructColumn),
+    Struct(Box<StructColumn>),
     /// Arrays.
-    List(ListColumn),
+    List(Box<ListColumn>),
 }
 
 /// Does the same to whichever kind of column it is.
@@ -66,8 +73,8 @@ impl Column {
             Kind::Int => Self::Int(Plain::default()),
             Kind::Float => Self::Float(Plain::default()),
             Kind::Time => Self::Time(Plain::default()),
-            Kind::Struct(fields) => Self::Struct(StructColumn::new(fields, path, false, ids)),
-            Kind::List(item) => Self::List(ListColumn::new(item, path, ids)),
+            Kind::Struct(fields) => Self::Struct(Box::new(StructColumn::new(fields, path, false, ids))),
+            Kind::List(item) => Self::List(Box::new(ListColumn::new(item, path, ids))),
         }
     }
 
@@ -75,6 +82,11 @@ impl Column {
     #[inline]
     pub(crate) fn push_null(&mut self, row: usize) {
         each!(self, column => column.fill(row + 1));
+    }
+
+    /// Rows so far.
+    pub(crate) fn len(&self) -> usize {
+        each!(self, column => column.len())
     }
 
     /// Drops the rows after `len`.

@@ -8,52 +8,49 @@ use arrow::{
 };
 use pagemill_core::{EXTRA, Error, Field, Result};
 
-use super::{Bits, Column, TextColumn};
-use crate::misfit::{Id, Ids};
+use super::{Column, Nulls, TextColumn};
+use crate::{
+    misfit::{Id, Ids},
+    raw,
+};
 
 /// A declared member and its column.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// `"name":`, as it begins a member in `_extra`.
-    pub(crate) label: Box<[u8]>,
-    /// The same, to be compared with 32 bytes at once; `None` where it is longer.
-    short: Option<Short>,
-    /// The rows that have the member, or lack it by way of null, end here.
-    pub(crate) rows: usize,
+    /// `"name":`, to be compared with all these bytes at once; which of them count, one bit each; and how many.
+    short: [u8; LABEL],
+    counts: u32,
+    len: u32,
     pub(crate) id: Id,
     pub(crate) column: Column,
+    /// The same, as it begins a member in `_extra`.
+    pub(crate) label: Box<[u8]>,
 }
 
-/// A label of at most 32 bytes.
-#[derive(Debug)]
-struct Short {
-    len: usize,
-    text: [u8; 32],
-    mask: [u8; 32],
-}
-
-impl Short {
-    fn new(label: &[u8]) -> Option<Self> {
-        let mut short = Self { len: label.len(), text: [0; 32], mask: [0; 32] };
-        short.text.get_mut(..label.len())?.copy_from_slice(label);
-        short.mask.get_mut(..label.len())?.fill(0xff);
-        Some(short)
-    }
-}
+/// Bytes that a label is compared with.
+pub(crate) const LABEL: usize = 32;
 
 impl Node {
-    /// The length of the member's label, if `bytes` begin with it.
-    #[inline(always)]
-    pub(crate) fn begins(&self, bytes: &[u8]) -> Option<usize> {
-        let short = self.short.as_ref()?;
-        let head: &[u8; 32] = bytes.first_chunk()?;
-        let word = |of: &[u8; 32], i: usize| {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(&of[8 * i..8 * i + 8]);
-            u64::from_ne_bytes(eight)
+    fn new(label: Box<[u8]>, id: Id, column: Column) -> Self {
+        let mut short = [0; LABEL];
+        let counts = match short.get_mut(..label.len()) {
+            Some(short) => {
+                short.copy_from_slice(&label);
+                (u64::MAX >> (64 - label.len())) as u32
+            }
+            // It is too long. No text has such bytes.
+            None => {
+                short.fill(0xff);
+                u32::MAX
+            }
         };
-        let differ = |i| (word(head, i) ^ word(&short.text, i)) & word(&short.mask, i);
-        (differ(0) | differ(1) | differ(2) | differ(3) == 0).then_some(short.len)
+        Self { short, counts, len: label.len() as u32, id, column, label }
+    }
+
+    /// The length of the member's label, if `head` begins with it.
+    #[inline(always)]
+    pub(crate) fn begins(&self, head: &[u8; LABEL]) -> Option<usize> {
+        (raw::same_bytes(&self.short, head) & self.counts == self.counts).then_some(self.len as usize)
     }
 }
 
@@ -64,11 +61,10 @@ pub(crate) struct StructColumn {
     names: Names,
     /// Under which unknown members are counted.
     pub(crate) id: Id,
-    valid: Bits,
+    len: usize,
+    nulls: Nulls,
     /// The objects' own `_extra`; without it, they write into that of the object around them.
     extra: Option<TextColumn>,
-    /// The `_extra` of the object in progress; empty between objects.
-    pub(crate) scratch: Vec<u8>,
 }
 
 impl StructColumn {
@@ -78,15 +74,15 @@ impl StructColumn {
             let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
             let id = ids.add(&path);
             let label: Box<[u8]> = format!("{}:", quoted(&field.name)).into_bytes().into();
-            Node { short: Short::new(&label), label, rows: 0, id, column: Column::new(&field.kind, &path, ids) }
+            Node::new(label, id, Column::new(&field.kind, &path, ids))
         };
         Self {
             nodes: fields.iter().map(node).collect(),
             names: Names::new(fields.iter().map(|f| f.name.as_bytes())),
             id,
-            valid: Bits::default(),
+            len: 0,
+            nulls: Nulls::default(),
             extra: own_extra.then(TextColumn::default),
-            scratch: Vec::new(),
         }
     }
 
@@ -95,17 +91,21 @@ impl StructColumn {
         Self::new(kind, "", true, ids)
     }
 
-    /// The position of the member `name`; `expected` is tried first.
+    /// The position of the member `name`.
     #[inline]
-    pub(crate) fn find(&self, name: &[u8], expected: usize) -> Option<usize> {
-        self.names.find(name, expected)
+    pub(crate) fn find(&self, name: &[u8]) -> Option<usize> {
+        self.names.find(name)
     }
 
     /// Makes row `row` an object.
     #[inline]
     pub(crate) fn push(&mut self, row: usize) {
         self.fill(row);
-        self.valid.push(true);
+        self.len = row + 1;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Makes `text` the `_extra` of row `row`.
@@ -118,14 +118,17 @@ impl StructColumn {
     /// Adds nulls up to `len`.
     #[inline]
     pub(crate) fn fill(&mut self, len: usize) {
-        self.valid.fill(len);
+        if self.len < len {
+            self.nulls.push(self.len, len);
+            self.len = len;
+        }
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.valid.truncate(len);
+        self.len = self.len.min(len);
+        self.nulls.truncate(len);
         for node in &mut self.nodes {
             node.column.truncate(len);
-            node.rows = node.rows.min(len);
         }
         if let Some(extra) = &mut self.extra {
             extra.truncate(len);
@@ -137,7 +140,8 @@ impl StructColumn {
             return Err(Error::internal("a struct column of another type"));
         };
         let columns = self.finish_columns(len, fields)?;
-        let nulls = self.valid.finish_nulls();
+        let nulls = self.nulls.finish(len);
+        self.len = 0;
         Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, len)?))
     }
 
@@ -146,7 +150,6 @@ impl StructColumn {
         let mut columns = Vec::with_capacity(fields.len());
         for (node, field) in self.nodes.iter_mut().zip(fields) {
             columns.push(node.column.finish(len, field.data_type())?);
-            node.rows = 0;
         }
         if let Some(extra) = &mut self.extra {
             debug_assert_eq!(fields.last().map(|f| f.name().as_str()), Some(EXTRA));
@@ -196,10 +199,7 @@ impl Names {
     }
 
     #[inline]
-    fn find(&self, name: &[u8], expected: usize) -> Option<usize> {
-        if self.names.get(expected).is_some_and(|n| **n == *name) {
-            return Some(expected);
-        }
+    fn find(&self, name: &[u8]) -> Option<usize> {
         let mut slot = hash(name) & (self.slots.len() - 1);
         loop {
             let position = usize::from(self.slots[slot]);
@@ -217,8 +217,10 @@ impl Names {
 #[inline]
 fn hash(name: &[u8]) -> usize {
     let eight = |bytes: &[u8]| bytes.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
-    let head = eight(&name[..name.len().min(8)]);
-    let tail = eight(&name[name.len().saturating_sub(8)..]);
+    let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(head), Some(tail)) => (u64::from_be_bytes(*head), u64::from_be_bytes(*tail)),
+        _ => (eight(name), 0),
+    };
     let mixed = (head ^ tail.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 40) as usize
 }

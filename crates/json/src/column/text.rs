@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
-use super::Bits;
+use super::Nulls;
 use crate::raw;
 
-/// Texts end to end, where each ends, and their validity.
+/// Texts end to end, where each ends, and which rows are null.
 #[derive(Debug)]
 pub(crate) struct TextColumn {
     data: Vec<u8>,
     /// One more than there are rows. A batch is cut long before its bytes could pass `i32::MAX`.
     offsets: Vec<i32>,
-    valid: Bits,
+    nulls: Nulls,
 }
 
 impl Default for TextColumn {
     fn default() -> Self {
-        Self { data: Vec::new(), offsets: vec![0], valid: Bits::default() }
+        Self { data: Vec::new(), offsets: vec![0], nulls: Nulls::default() }
     }
 }
 
 impl TextColumn {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.valid.len()
+        self.offsets.len() - 1
     }
 
     /// Makes row `row` hold `text`, which is UTF-8.
@@ -37,7 +37,7 @@ impl TextColumn {
     }
 
     /// Makes row `row` hold `bytes[from..to]`, which is UTF-8. `bytes` goes on for a step of a copy.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_part(&mut self, row: usize, bytes: &[u8], from: usize, to: usize) {
         self.fill(row);
         raw::append(&mut self.data, bytes, from, to - from);
@@ -61,26 +61,30 @@ impl TextColumn {
         result
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_row(&mut self) {
         self.offsets.push(self.data.len() as i32);
-        self.valid.push(true);
     }
 
     /// Adds nulls up to `len`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill(&mut self, len: usize) {
-        if self.valid.len() < len {
-            self.offsets.resize(len + 1, self.data.len() as i32);
-            self.valid.fill(len);
+        if self.len() < len {
+            self.fill_some(len);
         }
+    }
+
+    #[inline(never)]
+    fn fill_some(&mut self, len: usize) {
+        self.nulls.push(self.len(), len);
+        self.offsets.resize(len + 1, self.data.len() as i32);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
         if len < self.len() {
             self.offsets.truncate(len + 1);
             self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
-            self.valid.truncate(len);
+            self.nulls.truncate(len);
         }
     }
 
@@ -90,6 +94,7 @@ impl TextColumn {
         let mut offsets = Vec::with_capacity(self.offsets.len());
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);
-        Arc::new(raw::texts(offsets, data, self.valid.finish_nulls()))
+        let nulls = self.nulls.finish(offsets.len() - 1);
+        Arc::new(raw::texts(offsets, data, nulls))
     }
 }

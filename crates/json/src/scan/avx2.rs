@@ -1,11 +1,14 @@
 //! The kernel for x86-64 with AVX2 and carry-less multiplication.
 
 use std::arch::x86_64::{
-    __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm256_cmpeq_epi8,
-    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    __m128i, __m256i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_prefetch,
+    _mm_set_epi64x, _mm_set1_epi8, _mm256_alignr_epi8, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    _mm256_storeu_si256, _mm256_subs_epu8, _mm256_testz_si256, _mm256_xor_si256,
 };
 
-use super::{BLOCK, Block, Carry, Kernel, Raw, ScanFn, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Raw, ScanFn, Tail, scan_with};
 
 /// Proof that the machine has AVX2 and PCLMULQDQ: made only by [`scan_here`], whose caller has looked.
 #[derive(Clone, Copy)]
@@ -44,6 +47,131 @@ impl Kernel for Avx2 {
             _mm_cvtsi128_si64(product) as u64
         }
     }
+
+    #[inline(always)]
+    fn fetch(self, block: &[u8; BLOCK]) {
+        fetch_ahead(block);
+    }
+
+    #[inline(always)]
+    fn doubt(self, block: &[u8; BLOCK], wide: u64, tail: &mut Tail) -> bool {
+        // SAFETY: `self` proves AVX2.
+        unsafe { is_broken(block, wide, tail) }
+    }
+}
+
+/// Asks for the bytes behind `block`. Where there are none, nothing happens.
+#[inline(always)]
+pub(super) fn fetch_ahead(block: &[u8; BLOCK]) {
+    const AHEAD: usize = 1 << 10;
+    // SAFETY: a prefetch reads nothing, and is harmless wherever it points.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(AHEAD).cast()) };
+}
+
+/// True when the characters up to the end of `block` are not UTF-8, as far as that shows by now.
+///
+/// Each byte is judged by itself and the three before it: three table look-ups (the halves of the byte before, the upper
+/// half of this one) give the rules that each half alone could break, and what all three agree on is broken. See
+/// Keiser and Lemire, "Validating UTF-8 in less than one instruction per byte" (2021).
+// Not inlined: most blocks are ASCII, and the loop around it should keep its registers for them.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+pub(super) fn is_broken(block: &[u8; BLOCK], wide: u64, tail: &mut Tail) -> bool {
+    // SAFETY: both loads are unaligned ones, of 32 bytes each, within the 64 of `block`; the others have their 32 bytes.
+    let (before, low, high) = unsafe {
+        let before = match tail.open {
+            true => _mm256_loadu_si256(tail.bytes.as_ptr().cast()),
+            false => _mm256_setzero_si256(),
+        };
+        (before, _mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast()))
+    };
+    let broken = _mm256_or_si256(broken_bytes(before, low), broken_bytes(low, high));
+    tail.open = wide >> 61 != 0;
+    // SAFETY: the tail has room for 32 bytes.
+    unsafe { _mm256_storeu_si256(tail.bytes.as_mut_ptr().cast(), high) };
+    _mm256_testz_si256(broken, broken) == 0
+}
+
+/// Bytes that are not zero where `now`, which comes after `before`, breaks a rule.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn broken_bytes(before: __m256i, now: __m256i) -> __m256i {
+    /// A lead byte without its continuation.
+    const SHORT: u8 = 1 << 0;
+    /// A continuation behind ASCII.
+    const LONG: u8 = 1 << 1;
+    /// 0xe0 and a continuation below 0xa0.
+    const OVERLONG_3: u8 = 1 << 2;
+    /// Beyond U+10FFFF: 0xf4 and 0x90 or more, or a lead above 0xf4.
+    const LARGE: u8 = 1 << 3;
+    /// 0xed and a continuation of 0xa0 or more.
+    const SURROGATE: u8 = 1 << 4;
+    /// 0xc0 or 0xc1.
+    const OVERLONG_2: u8 = 1 << 5;
+    /// Two continuations; whether the second is due is found out apart from the tables.
+    const TWO: u8 = 1 << 7;
+    /// 0xf0 and a continuation below 0x90.
+    const OVERLONG_4: u8 = 1 << 6;
+    /// A lead above 0xf4 and a continuation below 0x90.
+    const LARGE_8: u8 = 1 << 6;
+    /// What the lower half of the byte before says nothing about.
+    const ANY: u8 = SHORT | LONG | TWO;
+    const BEFORE_HIGH: [u8; 16] = [
+        LONG,
+        LONG,
+        LONG,
+        LONG,
+        LONG,
+        LONG,
+        LONG,
+        LONG, //
+        TWO,
+        TWO,
+        TWO,
+        TWO, //
+        SHORT | OVERLONG_2,
+        SHORT,
+        SHORT | OVERLONG_3 | SURROGATE,
+        SHORT | LARGE | LARGE_8 | OVERLONG_4,
+    ];
+    const BEFORE_LOW: [u8; 16] = {
+        let mut table = [ANY | LARGE | LARGE_8; 16];
+        table[0] = ANY | OVERLONG_2 | OVERLONG_3 | OVERLONG_4;
+        table[1] = ANY | OVERLONG_2;
+        table[2] = ANY;
+        table[3] = ANY;
+        table[4] = ANY | LARGE;
+        table[0xd] |= SURROGATE;
+        table
+    };
+    const NOW_HIGH: [u8; 16] = {
+        let mut table = [SHORT; 16];
+        table[8] = LONG | OVERLONG_2 | TWO | OVERLONG_3 | LARGE_8 | OVERLONG_4;
+        table[9] = LONG | OVERLONG_2 | TWO | OVERLONG_3 | LARGE;
+        table[0xa] = LONG | OVERLONG_2 | TWO | SURROGATE | LARGE;
+        table[0xb] = table[0xa];
+        table
+    };
+    let across = _mm256_permute2x128_si256::<0x21>(before, now);
+    let one_before = _mm256_alignr_epi8::<15>(now, across);
+    let two_before = _mm256_alignr_epi8::<14>(now, across);
+    let three_before = _mm256_alignr_epi8::<13>(now, across);
+    let upper = |v| _mm256_and_si256(_mm256_srli_epi16::<4>(v), _mm256_set1_epi8(0x0f));
+    let lower = |v| _mm256_and_si256(v, _mm256_set1_epi8(0x0f));
+    let look_up = |table: &[u8; 16], at| {
+        // SAFETY: the load is of the table's 16 bytes.
+        let table: __m128i = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), at)
+    };
+    let agreed = _mm256_and_si256(
+        _mm256_and_si256(look_up(&BEFORE_HIGH, upper(one_before)), look_up(&BEFORE_LOW, lower(one_before))),
+        look_up(&NOW_HIGH, upper(now)),
+    );
+    // The third byte of three and the third and fourth of four must be second continuations, and nothing else may be.
+    let third = _mm256_subs_epu8(two_before, _mm256_set1_epi8((0xe0u8 - 0x80) as i8));
+    let fourth = _mm256_subs_epu8(three_before, _mm256_set1_epi8((0xf0u8 - 0x80) as i8));
+    let due = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8(TWO as i8));
+    _mm256_xor_si256(due, agreed)
 }
 
 /// The highest bit of each byte.
@@ -65,8 +193,8 @@ fn equals(low: __m256i, high: __m256i, byte: u8) -> u64 {
 }
 
 #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
-fn scan_here(bytes: &[u8], first: u32, carry: &mut Carry, index: &mut Vec<u32>, blocks: &mut Vec<Block>) {
-    scan_with(Avx2(()), bytes, first, carry, index, blocks);
+fn scan_here(bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found) {
+    scan_with(Avx2(()), bytes, to, first, carry, found);
 }
 
 /// The kernel, where the machine can run it.
@@ -78,5 +206,5 @@ pub(super) fn scan() -> Option<ScanFn> {
         && is_x86_feature_detected!("popcnt")
         && is_x86_feature_detected!("lzcnt");
     // SAFETY: all features of `scan_here` were found just now, and a machine does not lose them.
-    able.then_some(|bytes, first, carry, index, blocks| unsafe { scan_here(bytes, first, carry, index, blocks) })
+    able.then_some(|bytes, to, first, carry, found| unsafe { scan_here(bytes, to, first, carry, found) })
 }

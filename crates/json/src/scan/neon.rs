@@ -5,7 +5,7 @@ use std::arch::aarch64::{
     vorrq_u8,
 };
 
-use super::{BLOCK, Block, Carry, Kernel, Raw, ScanFn, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Raw, ScanFn, scan_with};
 
 #[derive(Clone, Copy)]
 struct Neon;
@@ -53,7 +53,7 @@ fn mask(v: uint8x16_t) -> u64 {
 
 /// The kernel.
 pub(super) fn scan() -> Option<ScanFn> {
-    Some(|bytes: &[u8], first: u32, carry: &mut Carry, index: &mut Vec<u32>, blocks: &mut Vec<Block>| {
-        scan_with(Neon, bytes, first, carry, index, blocks);
+    Some(|bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found| {
+        scan_with(Neon, bytes, to, first, carry, found)
     })
 }

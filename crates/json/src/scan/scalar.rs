@@ -1,6 +1,6 @@
 //! The portable kernel: plain Rust, no instruction set assumed.
 
-use super::{BLOCK, Block, Carry, Kernel, Raw, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Raw, scan_with};
 
 #[derive(Clone, Copy)]
 struct Scalar;
@@ -49,6 +49,6 @@ const CLASS: [u8; 256] = {
     table
 };
 
-pub(super) fn scan(bytes: &[u8], first: u32, carry: &mut Carry, index: &mut Vec<u32>, blocks: &mut Vec<Block>) {
-    scan_with(Scalar, bytes, first, carry, index, blocks);
+pub(super) fn scan(bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found) {
+    scan_with(Scalar, bytes, to, first, carry, found);
 }
