@@ -14,8 +14,8 @@ use crate::{
     misfit::{Counter, Ids},
     options::{DecodeError, Next, Options, Page},
     page::{Framer, Step},
-    record::{self, Aside},
-    scan::Scanner,
+    record::{self, Aside, Read},
+    scan::{Scanner, place},
     tokens::Bad,
     window::Window,
 };
@@ -207,20 +207,34 @@ impl Decoder {
                 return Ok(true);
             }
             match self.framer.step(&self.window, &self.options.limits) {
+                Ok(Step::Begun { at, next }) => {
+                    let scanned = self.window.scanned();
+                    let tokens = self.window.tokens(at, next, scanned, &self.options.limits);
+                    let unknown = self.options.unknown;
+                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.aside) {
+                        Ok(read) if read.at <= scanned && read.at - at <= self.options.limits.record => {
+                            self.good_record(&read, read.at - at);
+                            self.framer.ended(read.at, read.next);
+                        }
+                        // What is wrong with it, or whether it is merely incomplete, shows once its end is known.
+                        _ => {
+                            self.root.truncate(self.rows);
+                            self.aside.discard();
+                            self.framer.look_for_end();
+                        }
+                    }
+                }
                 Ok(Step::Record { range, next }) => {
                     let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
                     let unknown = self.options.unknown;
                     match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.aside) {
                         Ok(read) => {
-                            self.rows += 1;
-                            self.bytes += range.len();
-                            self.elements += read.elements;
-                            self.aside.counter.keep();
+                            self.good_record(&read, range.len());
                             self.framer.resume(range.end, read.next);
                         }
                         Err(bad) => {
                             let index = self.window.index();
-                            let skipped = index[next..].partition_point(|at| (*at as usize) < range.end);
+                            let skipped = index[next..].partition_point(|entry| place(*entry) < range.end);
                             self.framer.resume(range.end, next + skipped);
                             self.quarantine(*bad, range)?;
                         }
@@ -230,6 +244,14 @@ impl Decoder {
                 Err(bad) => return Err(self.page_error(*bad, self.framer.records > 0)),
             }
         }
+    }
+
+    /// Counts a record that is in the columns.
+    fn good_record(&mut self, read: &Read, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes;
+        self.elements += read.elements;
+        self.aside.counter.keep();
     }
 
     /// Undoes the row in progress and puts its record aside.

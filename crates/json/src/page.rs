@@ -10,7 +10,7 @@ use pagemill_core::Cursor;
 use crate::{
     number,
     options::{Framing, Limits, Next},
-    scan::BLOCK,
+    scan::{BLOCK, place},
     skip, text,
     tokens::{Bad, Parse, Text, Tokens},
     window::Window,
@@ -21,6 +21,9 @@ use crate::{
 pub(crate) enum Step {
     /// A record, whose first index entry is `next`.
     Record { range: Range<usize>, next: usize },
+    /// The beginning of a record, whose end is most likely there: what reads it may say so ([`Framer::ended`]) or not
+    /// ([`Framer::look_for_end`]).
+    Begun { at: usize, next: usize },
     /// Nothing before more bytes have come.
     More,
     /// The document has ended; nothing but white space may follow, and has.
@@ -59,6 +62,8 @@ pub(crate) struct Framer {
     next: usize,
     /// How far the search for the end of the value at its first field has come: start, block, depth.
     search: Option<(usize, usize, u64)>,
+    /// Bytes of the last record that was read without its end being looked for.
+    last: usize,
     /// True when records are the values of an object.
     keyed: bool,
     /// True when the schema itself declares a `result`, so that one says nothing of an envelope.
@@ -81,6 +86,7 @@ impl Framer {
             at: 0,
             next: 0,
             search: None,
+            last: 0,
             keyed: false,
             result_declared,
             key,
@@ -111,6 +117,19 @@ impl Framer {
         if let State::Probe { next, .. } = &mut self.state {
             *next -= entries;
         }
+    }
+
+    /// Continues behind the record that [`Step::Begun`] told of.
+    pub(crate) fn ended(&mut self, at: usize, next: usize) {
+        self.records += 1;
+        self.last = at - self.at;
+        self.state = State::AfterRecord;
+        (self.at, self.next) = (at, next);
+    }
+
+    /// Says that the record that [`Step::Begun`] told of could not be read: its end must be found first, by its brackets.
+    pub(crate) fn look_for_end(&mut self) {
+        self.search = Some((self.at, self.at / BLOCK, 0));
     }
 
     /// Continues behind the record that [`Step::Record`] told of, where `next` is the first index entry.
@@ -215,17 +234,19 @@ impl Framer {
             let Some(&open) = index.get(next) else {
                 return within_limit(self.at, window.scanned(), limits).map(|()| false);
             };
-            within_limit(self.at, open as usize, limits)?;
-            match bytes[open as usize] {
+            let open = place(open);
+            within_limit(self.at, open, limits)?;
+            match bytes[open] {
                 b'{' | b'[' => (next, depth) = (next + 1, depth + 1),
                 b'}' | b']' => (next, depth) = (next + 1, depth - 1),
                 _ => {
                     let Some(&close) = index.get(next + 1) else {
                         return within_limit(self.at, window.scanned(), limits).map(|()| false);
                     };
+                    let close = place(close);
                     if depth == 1 {
-                        let after = after_space(close as usize + 1);
-                        little_space(close as usize + 1, after, limits)?;
+                        let after = after_space(close + 1);
+                        little_space(close + 1, after, limits)?;
                         if after >= bytes.len() {
                             return within_limit(self.at, bytes.len(), limits).map(|()| false);
                         }
@@ -235,7 +256,7 @@ impl Framer {
                             if value >= bytes.len() {
                                 return within_limit(self.at, bytes.len(), limits).map(|()| false);
                             }
-                            let name = plain(&bytes[open as usize + 1..close as usize]);
+                            let name = plain(&bytes[open + 1..close]);
                             let is_result = matches!(&name[..], b"result" | b"results") && !self.result_declared;
                             envelope = is_result && matches!(bytes[value], b'[' | b'{');
                             scalar |= is_result;
@@ -290,7 +311,7 @@ impl Framer {
         } else {
             let Some(end) = self.value_end(&t, window)? else { return Ok(false) };
             let mut t = Tokens { end, ..t };
-            t.check_bytes(start, end, t.has(start, end))?;
+            t.check_bytes(start, end)?;
             let value = t.at;
             skip::value(&mut t, 1).map_err(|bad| bad.under(step))?;
             if t.at != end {
@@ -381,6 +402,10 @@ impl Framer {
         if self.keyed && self.name(&mut t, window)?.is_none() {
             return Ok(None);
         }
+        let likely = window.scanned() - t.at > self.last && self.search.is_none();
+        if likely && !self.keyed && t.byte() == b'{' {
+            return Ok(Some(Step::Begun { at: t.at, next: t.next }));
+        }
         let Some(end) = self.value_end(&t, window)? else { return Ok(None) };
         self.state = State::AfterRecord;
         Ok(Some(self.found(&t, end)))
@@ -427,7 +452,7 @@ impl Framer {
         if t.byte() != b'"' {
             return Err(t.expected("a name"));
         }
-        let so_far = t.index.get(t.next + 1).map_or(window.scanned(), |close| *close as usize) - t.at;
+        let so_far = t.index.get(t.next + 1).map_or(window.scanned(), |close| place(*close)) - t.at;
         if so_far > t.limits.key + 1 {
             return Err(Bad::new(t.at, format!("a name of more than {} bytes", t.limits.key)));
         }
@@ -450,7 +475,7 @@ impl Framer {
         if t.at >= window.scanned() {
             return Ok(None);
         }
-        t.check_bytes(name.open, name.close + 1, t.has(name.open, name.close + 1))?;
+        t.check_bytes(name.open, name.close + 1)?;
         let mut plain = Vec::new();
         text::unescape(name.of(t.bytes), &mut plain).map_err(|(at, why)| Bad::new(name.open + 1 + at, why))?;
         String::from_utf8(plain).map(Some).map_err(|_| Bad::new(name.open, "bytes that are not UTF-8"))
@@ -461,8 +486,8 @@ impl Framer {
         let end = match t.byte() {
             b'{' | b'[' => self.container_end(t),
             // A quote behind a backslash that is in no string begins none.
-            b'"' if t.index.get(t.next).is_some_and(|open| *open as usize != t.at) => return Err(t.expected("a value")),
-            b'"' => t.index.get(t.next + 1).map(|close| *close as usize + 1),
+            b'"' if t.index.get(t.next).is_some_and(|open| place(*open) != t.at) => return Err(t.expected("a value")),
+            b'"' => t.index.get(t.next + 1).map(|close| place(*close) + 1),
             b',' | b':' | b'}' | b']' => return Err(t.expected("a value")),
             _ => {
                 let ends =

@@ -11,7 +11,7 @@ use crate::{
     number,
     options::Unknown,
     raw,
-    scan::Sum,
+    scan::{ends_escaped, place},
     skip, text, time,
     tokens::{Bad, Parse, Text, Tokens, after_space},
 };
@@ -21,6 +21,8 @@ const MAX_ABSENT: usize = 2;
 
 /// What reading a record says of it.
 pub(crate) struct Read {
+    /// Where it ends.
+    pub(crate) at: usize,
     /// The index entry after it.
     pub(crate) next: usize,
     /// Elements of its declared lists, at all depths.
@@ -51,32 +53,32 @@ impl Aside {
     }
 }
 
-/// Reads the record that `tokens` stand at into row `row` of `root`.
+/// Reads the record that `tokens` stand at into row `row` of `root`. Its end must be where that of `tokens` is, or before.
 ///
 /// The columns may be left with a part of a bad record, which [`StructColumn::truncate`] removes.
 pub(crate) fn read(
-    mut tokens: Tokens<'_>,
+    tokens: Tokens<'_>,
     root: &mut StructColumn,
     row: usize,
     unknown: Unknown,
     aside: &mut Aside,
 ) -> Parse<Read> {
-    let (from, to) = (tokens.at, tokens.end);
-    let has = tokens.has(from, to);
-    tokens.check_bytes(from, to, has)?;
-    tokens.escapes = has & Sum::BACKSLASH != 0;
+    let from = tokens.at;
     if tokens.byte() != b'{' {
+        tokens.check_bytes(from, tokens.end)?;
         return Err(Bad::new(from, "a record that is no object"));
     }
     let mut walk = Walk { t: tokens, unknown, aside, elements: 0 };
     let scope = Scope::own();
-    walk.members(root, row, &scope, 0)?;
+    let result = walk.members(root, row, &scope, 0);
+    // Bad bytes come first; texts that are no UTF-8 are never seen by anyone, as the row is undone.
+    tokens.check_bytes(from, if result.is_ok() { walk.t.at } else { tokens.end })?;
+    result?;
     if scope.end(&mut walk.aside.extra) {
         root.push_extra(row, &walk.aside.extra);
         walk.aside.extra.clear();
     }
-    debug_assert_eq!(walk.t.at, to);
-    Ok(Read { next: walk.t.next, elements: walk.elements })
+    Ok(Read { at: walk.t.at, next: walk.t.next, elements: walk.elements })
 }
 
 /// How a value is called in the `_extra` around it.
@@ -231,28 +233,33 @@ impl Walk<'_, '_> {
                 t.skip_space();
                 byte = t.byte();
             }
-            'value: {
-                if byte == b'"' {
-                    match &mut node.column {
-                        Column::Text(column) => {
-                            text(&mut t, column, row).map_err(|bad| under(bad, &node.label))?;
-                            got = true;
-                            break 'value;
-                        }
-                        Column::Time(column) => {
-                            if let Some(value) = plain_time(&mut t) {
-                                column.push(row, value);
-                                got = true;
-                                break 'value;
-                            }
-                        }
-                        _ => {}
-                    }
+            let result = match (&mut node.column, byte) {
+                (Column::Text(column), b'"') => text(&mut t, column, row).map(|()| true),
+                (Column::Time(column), b'"') if let Some(value) = plain_time(&mut t) => {
+                    column.push(row, value);
+                    Ok(true)
                 }
-                (self.t.at, self.t.next) = (t.at, t.next);
-                got |= self.member(node, row, scope, depth)?;
-                (t.at, t.next) = (self.t.at, self.t.next);
-            }
+                (Column::Bool(column), b't' | b'f') => t.boolean().map(|value| {
+                    column.push(row, value);
+                    true
+                }),
+                (column, b'n') => t.null().map(|()| {
+                    column.push_null(row);
+                    false
+                }),
+                (column, _) => {
+                    (self.t.at, self.t.next) = (t.at, t.next);
+                    let name = Label::Member(&node.label);
+                    let result = match (column, byte) {
+                        (Column::List(list), b'[') => self.list(list, row, scope, name, depth + 1).map(|()| true),
+                        (Column::Struct(object), b'{') => self.structure(object, node.id, row, scope, name, depth + 1),
+                        (column, _) => self.value(column, node.id, row, scope, name, depth + 1),
+                    };
+                    (t.at, t.next) = (self.t.at, self.t.next);
+                    result
+                }
+            };
+            got |= result.map_err(|bad| under(bad, &node.label))?;
             // White space before the next name is passed when that does not match.
             if t.byte() == b',' {
                 t.at += 1;
@@ -263,7 +270,9 @@ impl Walk<'_, '_> {
         }
         *next = position;
         *any |= got;
-        t.skip_space();
+        if !ended {
+            t.skip_space();
+        }
         (self.t.at, self.t.next) = (t.at, t.next);
         Ok(ended)
     }
@@ -415,16 +424,7 @@ impl Walk<'_, '_> {
                 return Ok(true);
             }
             (Column::Struct(object), b'{') => {
-                let inner = Scope::within(scope, name);
-                let any = self.members(object, row, &inner, depth)?;
-                if !any && inner.begun.get().is_none() {
-                    // No column can tell it from null.
-                    inner.begin(&mut self.aside.extra);
-                    self.aside.counter.add(id, Reason::EmptyObject);
-                }
-                inner.end(&mut self.aside.extra);
-                object.push(row);
-                return Ok(any);
+                return self.structure(object, id, row, scope, name, depth);
             }
             (Column::List(list), b'[') => {
                 self.list(list, row, scope, name, depth)?;
@@ -440,6 +440,28 @@ impl Walk<'_, '_> {
         column.push_null(row);
         self.aside.counter.add(id, reason);
         Ok(false)
+    }
+
+    /// Reads the object here into row `row` of `object`. True when a column got a value.
+    fn structure(
+        &mut self,
+        object: &mut StructColumn,
+        id: Id,
+        row: usize,
+        scope: &Scope<'_>,
+        name: Label<'_>,
+        depth: usize,
+    ) -> Parse<bool> {
+        let inner = Scope::within(scope, name);
+        let any = self.members(object, row, &inner, depth)?;
+        if !any && inner.begun.get().is_none() {
+            // No column can tell it from null.
+            inner.begin(&mut self.aside.extra);
+            self.aside.counter.add(id, Reason::EmptyObject);
+        }
+        inner.end(&mut self.aside.extra);
+        object.push(row);
+        Ok(any)
     }
 
     /// Reads the array here into row `row` of `list`.
@@ -555,7 +577,11 @@ fn ahead(nodes: &[Node], position: usize, bytes: &[u8], at: usize, end: usize) -
 /// Passes the string here, if it is a time without escapes that its column can hold.
 #[inline(always)]
 fn plain_time(t: &mut Tokens<'_>) -> Option<i64> {
-    let close = *t.index.get(t.next + 1)? as usize;
+    let close = *t.index.get(t.next + 1)?;
+    if ends_escaped(close) {
+        return None;
+    }
+    let close = place(close);
     let value = time::micros(t.bytes.get(t.at + 1..close)?).ok()?;
     (t.at, t.next) = (close + 1, t.next + 2);
     Some(value)

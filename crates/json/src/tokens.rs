@@ -6,7 +6,7 @@ use crate::{
     number::{self, Extent},
     options::Limits,
     raw,
-    scan::{BLOCK, Block, Found, Sum},
+    scan::{BLOCK, Block, Found, Sum, ends_escaped, place},
 };
 
 /// A rule that was broken, where, and the way there.
@@ -68,17 +68,18 @@ impl Text {
 
 /// Where the white space ends that begins at `at`, `end` at the latest.
 #[inline(never)]
-pub(crate) fn after_space(bytes: &[u8], mut at: usize, end: usize) -> usize {
+pub(crate) fn after_space(bytes: &[u8], from: usize, end: usize) -> usize {
     // Indentation comes in runs.
     const RUN: &[u8; 8] = b"        ";
+    let mut at = from;
     loop {
         while raw::chunk(bytes, at) == Some(RUN) && at < end {
             at += RUN.len();
         }
         match bytes.get(at) {
             Some(b' ' | b'\n' | b'\r' | b'\t') if at < end => at += 1,
-            // A run may lead into the spaces behind the end.
-            _ => return at.min(end),
+            // A run may lead into the spaces behind the end; and there is no way back.
+            _ => return at.min(end).max(from),
         }
     }
 }
@@ -96,8 +97,6 @@ pub(crate) struct Tokens<'a> {
     pub(crate) index: &'a [u32],
     pub(crate) found: &'a Found,
     pub(crate) limits: &'a Limits,
-    /// False when there is surely no backslash.
-    pub(crate) escapes: bool,
     pub(crate) at: usize,
     pub(crate) next: usize,
 }
@@ -121,7 +120,7 @@ impl Tokens<'_> {
     /// Passes the bracket here, which has an index entry.
     #[inline(always)]
     pub(crate) fn bracket(&mut self) {
-        debug_assert_eq!(self.index.get(self.next).copied(), Some(self.at as u32));
+        debug_assert!(self.index.get(self.next).is_none_or(|entry| place(*entry) == self.at));
         self.at += 1;
         self.next += 1;
     }
@@ -130,17 +129,17 @@ impl Tokens<'_> {
     #[inline(always)]
     pub(crate) fn text(&mut self) -> Parse<Text> {
         let open = self.at;
-        let Some(close) = self.index.get(self.next + 1) else { return Err(self.no_text()) };
-        let close = *close as usize;
+        let Some(&entry) = self.index.get(self.next + 1) else { return Err(self.no_text()) };
+        let close = place(entry);
         // A quote that begins a token is the next entry, quotes come in pairs, and no bracket between the two has one.
-        debug_assert_eq!(self.index[self.next] as usize, open);
+        debug_assert_eq!(place(self.index[self.next]), open);
         debug_assert_eq!(self.bytes.get(close), Some(&b'"'));
         if close.wrapping_sub(open + 1) > self.limits.string {
             return Err(self.no_text());
         }
         self.at = close + 1;
         self.next += 2;
-        Ok(Text { open, close, escaped: self.escapes && self.has_escape(open, close) })
+        Ok(Text { open, close, escaped: ends_escaped(entry) })
     }
 
     /// Why the string here is none.
@@ -153,25 +152,22 @@ impl Tokens<'_> {
         }
     }
 
-    /// What blocks with a byte from `from` to `to` (not included) have, by the bits of [`Sum`].
-    #[inline]
-    pub(crate) fn has(&self, from: usize, to: usize) -> u32 {
-        Sum::have(self.found.sums.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or(&[]))
-    }
-
-    /// Checks what stage 1 found out about the bytes from `from` to `to` (not included), of which `has` tells: control
-    /// characters in strings, and UTF-8. The byte before `to` is ASCII.
-    #[inline]
-    pub(crate) fn check_bytes(&self, from: usize, to: usize, has: u32) -> Parse<()> {
-        match has & (Sum::CONTROL | Sum::DOUBT) {
-            0 => Ok(()),
-            _ => self.check_closely(from, to),
+    /// Checks what stage 1 found out about the bytes from `from` to `to` (not included): control characters in strings, and
+    /// UTF-8. The byte before `to` is ASCII.
+    #[inline(always)]
+    pub(crate) fn check_bytes(&self, from: usize, to: usize) -> Parse<()> {
+        match self.found.trouble {
+            false => Ok(()),
+            true => self.check_closely(from, to),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn check_closely(&self, from: usize, to: usize) -> Parse<()> {
+    fn check_closely(self, from: usize, to: usize) -> Parse<()> {
+        if !Sum::trouble(self.found.sums.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or(&[])) {
+            return Ok(());
+        }
         if let Some(at) = self.first(from, to, |b| b.control) {
             return Err(Bad::new(at, "a raw control character within a string"));
         }
@@ -181,31 +177,7 @@ impl Tokens<'_> {
         }
     }
 
-    /// True when there is a backslash from `open` to `close` (not included), which is not before it.
-    #[inline(always)]
-    fn has_escape(&self, open: usize, close: usize) -> bool {
-        match self.found.blocks.get(open / BLOCK) {
-            // Most strings lie within one block.
-            Some(block) if open / BLOCK == close / BLOCK => {
-                block.backslash >> (open % BLOCK) & ((1 << (close - open)) - 1) != 0
-            }
-            _ => self.has_escape_in_some(open, close),
-        }
-    }
-
-    #[inline(never)]
-    fn has_escape_in_some(self, open: usize, close: usize) -> bool {
-        self.has(open, close) & Sum::BACKSLASH != 0 && self.any(open, close, |b| b.backslash)
-    }
-
-    /// True when one of the bits from `from` to `to` (not included) is set in the masks that `of` picks.
-    #[inline]
-    pub(crate) fn any(&self, from: usize, to: usize, of: impl Fn(&Block) -> u64) -> bool {
-        self.first(from, to, of).is_some()
-    }
-
     /// The first of the bits from `from` to `to` (not included) that is set in the masks that `of` picks.
-    #[inline]
     pub(crate) fn first(&self, from: usize, to: usize, of: impl Fn(&Block) -> u64) -> Option<usize> {
         let (first, last) = (from / BLOCK, to.saturating_sub(1) / BLOCK);
         for (n, block) in self.found.blocks.get(first..=last)?.iter().enumerate() {

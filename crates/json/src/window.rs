@@ -75,7 +75,6 @@ impl Window {
             index: &self.found.index,
             found: &self.found,
             limits,
-            escapes: true,
             at,
             next,
         }

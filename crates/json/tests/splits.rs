@@ -84,6 +84,27 @@ fn chunks_of_every_small_size_give_what_the_whole_gives() {
     }
 }
 
+/// What is read depends on which blocks of 64 bytes are there, so that every place must come to stand at the end of one.
+#[test]
+fn every_alignment_gives_what_the_whole_gives() {
+    let resource = all_kinds();
+    for separator in [",", " ,\n", "\n, "] {
+        let page = format!("[{}]", [&RECORDS.repeat(3)[..], &RECORDS[..1]].concat().join(separator));
+        let mut decoder = decoder(&resource);
+        let whole = comparable(&decode(&mut decoder, [page.as_bytes()]));
+        for shift in 0..64 {
+            let shifted = [vec![b' '; shift], page.clone().into_bytes()].concat();
+            for size in [1, 64, 200] {
+                let mut split = decode(&mut decoder, shifted.chunks(size));
+                if let Ok((_, page)) = &mut split {
+                    page.bytes -= shift as u64;
+                }
+                assert_same(&comparable(&split), &whole, &format!("shifted by {shift}, in chunks of {size}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn pages_longer_than_the_window_survive_any_chunk_size() {
     let resource = all_kinds();
@@ -95,6 +116,17 @@ fn pages_longer_than_the_window_survive_any_chunk_size() {
     assert_eq!(whole.as_ref().map(|(_, p)| (p.records, p.rows, p.bad.len())), Ok((3500, 3500, 0)));
     for size in [1, 63, 64, 65, 1000, 4096, 65_535, 65_536, 65_537, 100_000] {
         let split = decode(&mut decoder, page.chunks(size));
-        assert!(comparable(&split) == comparable(&whole), "in chunks of {size}");
+        assert_same(&comparable(&split), &comparable(&whole), &format!("in chunks of {size}"));
     }
+}
+
+/// As `assert_eq`, but shows only the first difference of what is long.
+fn assert_same(found: &str, expected: &str, when: &str) {
+    let differ = found.bytes().zip(expected.bytes()).position(|(a, b)| a != b);
+    let differ = differ.unwrap_or(found.len().min(expected.len()));
+    let near = |text: &str| {
+        let bytes = &text.as_bytes()[differ.saturating_sub(200)..text.len().min(differ + 100)];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    assert!(found == expected, "{when}: {:?} where there should be {:?}", near(found), near(expected));
 }

@@ -68,8 +68,6 @@ pub(crate) struct Block {
     pub(crate) open: u64,
     /// Closing brackets outside strings.
     pub(crate) close: u64,
-    /// Backslashes, wherever they are.
-    pub(crate) backslash: u64,
     /// Control characters within strings, where JSON forbids them.
     pub(crate) control: u64,
 }
@@ -79,19 +77,15 @@ pub(crate) struct Block {
 pub(crate) struct Sum(u32);
 
 impl Sum {
-    /// There is a backslash.
-    pub(crate) const BACKSLASH: u32 = 1 << 16;
     /// There is a control character within a string.
-    pub(crate) const CONTROL: u32 = 1 << 17;
+    const CONTROL: u32 = 1 << 16;
     /// The bytes up to here may be no UTF-8.
-    pub(crate) const DOUBT: u32 = 1 << 18;
+    const DOUBT: u32 = 1 << 17;
 
     #[inline(always)]
     fn new(block: &Block, doubt: bool) -> Self {
-        let has = u32::from(block.backslash != 0) * Self::BACKSLASH
-            | u32::from(block.control != 0) * Self::CONTROL
-            | u32::from(doubt) * Self::DOUBT;
-        Self(block.open.count_ones() | block.close.count_ones() << 8 | has)
+        let trouble = u32::from(block.control != 0) * Self::CONTROL | u32::from(doubt) * Self::DOUBT;
+        Self(block.open.count_ones() | block.close.count_ones() << 8 | trouble)
     }
 
     /// How many brackets open.
@@ -106,22 +100,39 @@ impl Sum {
         u64::from(self.0 >> 8 & 0xff)
     }
 
-    /// What one of the blocks `sums` has, besides: the bits that are named above.
-    #[inline(always)]
-    pub(crate) fn have(sums: &[Self]) -> u32 {
-        sums.iter().fold(0, |has, sum| has | sum.0)
+    /// True when there may be anything wrong with one of the blocks `sums`.
+    #[inline]
+    pub(crate) fn trouble(sums: &[Self]) -> bool {
+        sums.iter().fold(0, |all, sum| all | sum.0) & (Self::CONTROL | Self::DOUBT) != 0
     }
+}
+
+/// Marks the entry of a quote that ends a string with a backslash in it.
+const ESCAPED: u32 = 1 << 31;
+
+/// Where the byte of the index entry `entry` is.
+#[inline(always)]
+pub(crate) fn place(entry: u32) -> usize {
+    (entry & !ESCAPED) as usize
+}
+
+/// True when the index entry `entry` is of a quote that ends a string with a backslash in it.
+#[inline(always)]
+pub(crate) fn ends_escaped(entry: u32) -> bool {
+    entry & ESCAPED != 0
 }
 
 /// What stage 1 found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Where the quotes are that begin or end a string, and the brackets outside strings.
+    /// Where the quotes are that begin or end a string, and the brackets outside strings: see [`place`].
     pub(crate) index: Vec<u32>,
     /// One for each block.
     pub(crate) blocks: Vec<Block>,
     /// One for each block.
     pub(crate) sums: Vec<Sum>,
+    /// True when there may have been anything wrong with some block.
+    pub(crate) trouble: bool,
 }
 
 impl Found {
@@ -130,10 +141,10 @@ impl Found {
         let shift = blocks * BLOCK;
         self.blocks.drain(..blocks);
         self.sums.drain(..blocks);
-        let entries = self.index.partition_point(|at| (*at as usize) < shift);
+        let entries = self.index.partition_point(|entry| place(*entry) < shift);
         self.index.drain(..entries);
-        for at in &mut self.index {
-            *at -= shift as u32;
+        for entry in &mut self.index {
+            *entry -= shift as u32;
         }
         entries
     }
@@ -146,6 +157,7 @@ impl Found {
         self.blocks.shrink_to(room / BLOCK);
         self.sums.clear();
         self.sums.shrink_to(room / BLOCK);
+        self.trouble = false;
     }
 }
 
@@ -156,6 +168,8 @@ pub(crate) struct Carry {
     escaped: u64,
     /// All ones when the next block begins within a string.
     in_string: u64,
+    /// 1 when there was a backslash in that string.
+    backslash: u64,
     tail: Tail,
 }
 
@@ -174,8 +188,8 @@ pub(crate) struct Tail {
 #[inline(always)]
 fn scan_with<K: Kernel>(kernel: K, bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found) {
     let mut position = first;
-    let Found { index, blocks, sums } = found;
-    let (mut escaped, mut in_string) = (carry.escaped, carry.in_string);
+    let Found { index, blocks, sums, trouble } = found;
+    let (mut escaped, mut in_string, mut backslash) = (carry.escaped, carry.in_string, carry.backslash);
     for (block, to) in bytes.as_chunks::<BLOCK>().0.iter().zip(to.as_chunks_mut::<BLOCK>().0) {
         kernel.fetch(block);
         *to = *block;
@@ -185,13 +199,35 @@ fn scan_with<K: Kernel>(kernel: K, bytes: &[u8], to: &mut [u8], first: u32, carr
         in_string = 0u64.wrapping_sub(inside >> 63);
         let (open, close) = (raw.open & !inside, raw.close & !inside);
         let doubt = (raw.wide != 0 || carry.tail.open) && kernel.doubt(block, raw.wide, &mut carry.tail);
-        let block = Block { open, close, backslash: raw.backslash, control: raw.control & inside };
+        let block = Block { open, close, control: raw.control & inside };
+        *trouble |= doubt | (block.control != 0);
         sums.push(Sum::new(&block, doubt));
         blocks.push(block);
+        let first = index.len();
         kernel.positions(index, quote | open | close, position);
         position += BLOCK as u32;
+
+        let backslashes = (raw.backslash & inside) | backslash;
+        if backslashes != 0 {
+            // The first backslash of a string carries to the quote that ends it.
+            let (carried, beyond) = inside.overflowing_add(backslashes);
+            backslash = u64::from(beyond);
+            mark(&mut index[first..], quote | open | close, carried & quote & !inside);
+        }
     }
-    (carry.escaped, carry.in_string) = (escaped, in_string);
+    (carry.escaped, carry.in_string, carry.backslash) = (escaped, in_string, backslash);
+}
+
+/// Marks the entries of `ends` among those of `all`, which `index` has.
+#[inline(never)]
+fn mark(index: &mut [u32], all: u64, mut ends: u64) {
+    while ends != 0 {
+        let end = ends & ends.wrapping_neg();
+        if let Some(entry) = index.get_mut((all & (end - 1)).count_ones() as usize) {
+            *entry |= ESCAPED;
+        }
+        ends ^= end;
+    }
 }
 
 /// The bytes that a backslash before them escapes.
@@ -336,7 +372,7 @@ mod tests {
     fn by_definition(bytes: &[u8]) -> Found {
         let blocks = bytes.len() / BLOCK;
         let mut found = Found { blocks: vec![Block::default(); blocks], ..Found::default() };
-        let (mut in_string, mut escaped) = (false, false);
+        let (mut in_string, mut escaped, mut backslash) = (false, false, 0);
         for (i, &byte) in bytes.iter().enumerate() {
             let (block, bit) = (&mut found.blocks[i / BLOCK], 1u64 << (i % BLOCK));
             let was_escaped = escaped;
@@ -344,7 +380,8 @@ mod tests {
             match byte {
                 b'"' if !was_escaped => {
                     in_string = !in_string;
-                    found.index.push(i as u32);
+                    found.index.push(i as u32 | if in_string { 0 } else { backslash });
+                    backslash = 0;
                 }
                 b'{' | b'[' if !in_string => {
                     found.index.push(i as u32);
@@ -354,12 +391,13 @@ mod tests {
                     found.index.push(i as u32);
                     block.close |= bit;
                 }
-                b'\\' => block.backslash |= bit,
+                b'\\' if in_string => backslash = ESCAPED,
                 0..0x20 if in_string => block.control |= bit,
                 _ => {}
             }
         }
         found.sums = found.blocks.iter().map(|block| Sum::new(block, false)).collect();
+        found.trouble = Sum::trouble(&found.sums);
         found
     }
 
@@ -367,11 +405,12 @@ mod tests {
         for sum in &mut found.sums {
             sum.0 &= !Sum::DOUBT;
         }
+        found.trouble = Sum::trouble(&found.sums);
         found
     }
 
     fn doubts(found: &Found) -> bool {
-        Sum::have(&found.sums) & Sum::DOUBT != 0
+        found.sums.iter().any(|sum| sum.0 & Sum::DOUBT != 0)
     }
 
     fn kernels() -> impl Iterator<Item = Scanner> {
