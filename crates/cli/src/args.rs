@@ -131,6 +131,9 @@ pub(crate) struct OutputOptions {
     /// Write one table with lists and structs
     #[arg(long)]
     pub(crate) nested: bool,
+    /// Leave a declared field out of the tables, unread; may be given again
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) drop: Vec<String>,
     /// What becomes of members that the schema does not declare
     #[arg(long, value_enum, default_value_t = UnknownMembers::Extra)]
     pub(crate) unknown: UnknownMembers,

@@ -22,6 +22,11 @@ pub(crate) fn resource(name: &str) -> anyhow::Result<Resource> {
     Ok(Resource::from_json_schema(&text)?)
 }
 
+/// The resource `name`, without what is to be left out.
+pub(crate) fn wanted(name: &str, output: &OutputOptions) -> anyhow::Result<Resource> {
+    output.drop.iter().try_fold(resource(name)?, |resource, field| Ok(resource.without(field)?))
+}
+
 /// The token: from a file, or from the environment.
 pub(crate) fn token(file: Option<&Path>) -> anyhow::Result<SecretString> {
     let text = match file {
@@ -110,6 +115,10 @@ pub(crate) fn pipeline(
         .config("unknown", format!("{:?}", output.unknown).to_lowercase());
     if let Some(account) = account {
         pipeline = pipeline.config("account", account);
+    }
+    if !resource.left_out().is_empty() {
+        let names: Vec<_> = resource.left_out().iter().map(|(_, name)| name.as_str()).collect();
+        pipeline = pipeline.config("dropped", names.join(","));
     }
     Ok(pipeline)
 }

@@ -75,7 +75,7 @@ pub(crate) async fn demo(args: Demo, stopped_by: &StoppedBy) -> anyhow::Result<(
 
 /// Exports a resource of the API.
 pub(crate) async fn export(args: Export, stopped_by: &StoppedBy) -> anyhow::Result<()> {
-    let resource = plan::resource(&args.resource)?;
+    let resource = plan::wanted(&args.resource, &args.output)?;
     let token = plan::token(args.token_file.as_deref())?;
     if let Some(field) = args.request.key_by.as_deref().filter(|field| Some(*field) != resource.key()) {
         show::line(
@@ -105,7 +105,7 @@ pub(crate) async fn export(args: Export, stopped_by: &StoppedBy) -> anyhow::Resu
 
 /// Turns saved pages into tables.
 pub(crate) async fn convert(args: Convert, stopped_by: &StoppedBy) -> anyhow::Result<()> {
-    let resource = plan::resource(&args.resource)?;
+    let resource = plan::wanted(&args.resource, &args.output)?;
     let options = FileOptions {
         decode: plan::decode(&args.output),
         page_budget: plan::page_budget(&args.output),

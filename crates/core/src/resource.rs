@@ -32,6 +32,7 @@ pub struct Resource {
     path: Option<String>,
     key: Option<String>,
     fields: Vec<Field>,
+    left_out: Vec<(usize, String)>,
     schema: SchemaRef,
     document: Arc<Value>,
 }
@@ -136,9 +137,39 @@ impl Resource {
             table,
             key,
             fields,
+            left_out: Vec::new(),
             schema,
             document: Arc::new(document),
         })
+    }
+
+    /// The same without the declared field `name`: it gets no column, and is no unknown member either. What is in it is
+    /// passed with no more care than finding its end takes.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) when it is not declared, or the key.
+    pub fn without(mut self, name: &str) -> Result<Self> {
+        let Some(position) = self.fields.iter().position(|f| f.name == name) else {
+            let known: Vec<_> = self.fields.iter().map(|f| f.name.as_str()).collect();
+            return Err(Error::config(format!("{} has no field {name:?} to leave out", self.name))
+                .advise(format!("its fields are {}", known.join(", "))));
+        };
+        if self.key.as_deref() == Some(name) {
+            return Err(Error::config(format!("the key {name:?} cannot be left out")));
+        }
+        self.fields.remove(position);
+        // Its position in the document: they are in order.
+        let position = self.left_out.iter().fold(position, |at, (other, _)| at + usize::from(*other <= at));
+        self.left_out.push((position, name.to_owned()));
+        self.left_out.sort_unstable();
+        self.schema = Arc::new(Schema::new(with_extra(&self.fields)));
+        Ok(self)
+    }
+
+    /// The fields that were left out, and the places at which to insert them, one after the other, among the fields.
+    #[must_use]
+    pub fn left_out(&self) -> &[(usize, String)] {
+        &self.left_out
     }
 
     /// Its name, such as `instant-messaging/members`.
@@ -321,6 +352,24 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_left_out_and_their_places_kept() {
+        let all = Resource::builtin("instant-messaging/members").expect("it is built in");
+        let names: Vec<_> = all.fields().iter().map(|f| f.name.clone()).collect();
+        let mut less = all.clone();
+        for name in [&names[5], &names[2], &names[3], &names[9]] {
+            less = less.without(name).expect("a field");
+            assert!(less.schema().field_with_name(name).is_err());
+        }
+        let mut back: Vec<_> = less.fields().iter().map(|f| f.name.clone()).collect();
+        for (position, name) in less.left_out() {
+            back.insert(*position, name.clone());
+        }
+        assert_eq!(back, names);
+        assert!(all.clone().without("id").is_err());
+        assert!(all.without("no such field").is_err());
+    }
 
     #[test]
     fn the_whole_catalog_loads_under_its_own_names() {

@@ -15,7 +15,7 @@ use crate::{
     options::{DecodeError, Next, Options, Page},
     page::{Framer, Step},
     record::{self, Aside, Read},
-    scan::{Scanner, place},
+    scan::Scanner,
     tokens::Bad,
     window::Window,
 };
@@ -64,7 +64,7 @@ impl Decoder {
         options.batch_bytes = options.batch_bytes.clamp(1, MOST_HELD);
         options.limits.record = options.limits.record.min(MOST_HELD);
         let mut ids = Ids::default();
-        let root = StructColumn::root(resource.fields(), &mut ids);
+        let root = StructColumn::root(resource.fields(), resource.left_out(), &mut ids);
         let names: HashSet<_> = resource.fields().iter().map(|f| f.name.as_str()).collect();
         let result_declared = names.contains("result") || names.contains("results");
         let scanner = options.kernel.and_then(Scanner::named).unwrap_or_else(Scanner::best);
@@ -233,9 +233,7 @@ impl Decoder {
                             self.framer.resume(range.end, read.next);
                         }
                         Err(bad) => {
-                            let index = self.window.index();
-                            let skipped = index[next..].partition_point(|entry| place(*entry) < range.end);
-                            self.framer.resume(range.end, next + skipped);
+                            self.framer.resume(range.end, tokens.entry_at(range.end));
                             self.quarantine(*bad, range)?;
                         }
                     }

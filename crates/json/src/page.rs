@@ -511,38 +511,20 @@ impl Framer {
     /// Where the container here ends: the first position by which as many brackets have closed as have opened.
     #[inline]
     fn container_end(&mut self, t: &Tokens<'_>) -> Option<usize> {
-        let (first, mut depth) = match self.search {
+        let (first, depth) = match self.search {
             Some((start, block, depth)) if start == t.at => (block, depth),
             _ => (t.at / BLOCK, 0),
         };
-        let sums = t.found.sums.get(first..).unwrap_or(&[]);
-        for (n, sum) in sums.iter().enumerate() {
-            let closing = sum.closes();
-            // In the first block the depth is 0 yet.
-            if depth > closing {
-                depth = depth + sum.opens() - closing;
-                continue;
+        match t.closing(first, depth) {
+            Ok(end) => {
+                self.search = None;
+                Some(end)
             }
-            let start = (first + n) * BLOCK;
-            let masks = t.found.blocks.get(first + n)?;
-            let after = if start < t.at { !0 << (t.at - start) } else { !0 };
-            let (open, close) = (masks.open & after, masks.close & after);
-            let mut both = open | close;
-            while both != 0 {
-                let bit = both & both.wrapping_neg();
-                match open & bit {
-                    0 => depth = depth.saturating_sub(1),
-                    _ => depth += 1,
-                }
-                if depth == 0 {
-                    self.search = None;
-                    return Some(start + bit.trailing_zeros() as usize + 1);
-                }
-                both ^= bit;
+            Err((block, depth)) => {
+                self.search = Some((t.at, block, depth));
+                None
             }
         }
-        self.search = Some((t.at, first + sums.len(), depth));
-        None
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn append(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
 fn append_steps(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
     let steps = len.div_ceil(STEP);
     let source = &from[at..at + steps * STEP];
-    to.reserve((steps * STEP).max(4 * STEP));
+    to.reserve(steps * STEP);
     let old = to.len();
     let target = to.spare_capacity_mut().as_mut_ptr().cast::<u8>();
     for step in 0..steps {

@@ -418,6 +418,11 @@ impl Walk<'_, '_> {
                     Err(reason) => reason,
                 }
             }
+            (Column::LeftOut(column), _) => {
+                skip::unread(&mut self.t, depth)?;
+                column.fill(row + 1);
+                return Ok(false);
+            }
             (Column::Json(column), _) => {
                 let range = skip::value(&mut self.t, depth)?;
                 column.push_part(row, bytes, range.start, range.end);

@@ -1,8 +1,9 @@
-//! Values that no column takes apart: checked to the last comma, and passed.
+//! Values that no column takes apart: checked to the last comma, and passed. Or just passed, where nobody asked for them.
 
 use std::ops::Range;
 
 use crate::{
+    scan::BLOCK,
     text,
     tokens::{Bad, Parse, Text, Tokens},
 };
@@ -64,6 +65,22 @@ pub(crate) fn value(c: &mut Tokens<'_>, depth: usize) -> Parse<Range<usize>> {
             kinds >>= 1;
             open -= 1;
         }
+    }
+}
+
+/// Passes the value that begins here, without looking into it: an array or object ends where as many brackets have closed
+/// as have opened. Only its strings have been checked, by stage 1.
+pub(crate) fn unread(t: &mut Tokens<'_>, depth: usize) -> Parse<()> {
+    if !matches!(t.byte(), b'{' | b'[') {
+        return value(t, depth).map(drop);
+    }
+    match t.closing(t.at / BLOCK, 0) {
+        Ok(end) if end <= t.end => {
+            t.next = t.entry_at(end);
+            t.at = end;
+            Ok(())
+        }
+        _ => Err(Bad::new(t.at, "an array or object that is not closed")),
     }
 }
 

@@ -152,6 +152,50 @@ impl Tokens<'_> {
         }
     }
 
+    /// Where the container here ends: the first position by which as many brackets have closed as have opened. The search
+    /// begins with the block `first`, before which `depth` are open; where it runs out of blocks, these two are what it
+    /// goes on with.
+    #[inline]
+    pub(crate) fn closing(&self, first: usize, mut depth: u64) -> Result<usize, (usize, u64)> {
+        let sums = self.found.sums.get(first..).unwrap_or(&[]);
+        for (n, (sum, masks)) in sums.iter().zip(self.found.blocks.get(first..).unwrap_or(&[])).enumerate() {
+            let closing = sum.closes();
+            // In the first block the depth is 0 yet.
+            if depth > closing {
+                depth = depth + sum.opens() - closing;
+                continue;
+            }
+            let start = (first + n) * BLOCK;
+            let after = if start < self.at { !0 << (self.at - start) } else { !0 };
+            let (open, close) = (masks.open & after, masks.close & after);
+            let mut both = open | close;
+            while both != 0 {
+                let bit = both & both.wrapping_neg();
+                match open & bit {
+                    0 => depth = depth.saturating_sub(1),
+                    _ => depth += 1,
+                }
+                if depth == 0 {
+                    return Ok(start + bit.trailing_zeros() as usize + 1);
+                }
+                both ^= bit;
+            }
+        }
+        Err((first + sums.len(), depth))
+    }
+
+    /// The first index entry at or after `at`, which is not before here.
+    pub(crate) fn entry_at(&self, at: usize) -> usize {
+        let rest = self.index.get(self.next..).unwrap_or(&[]);
+        // It is not far most of the time: double the steps, then halve them.
+        let mut most = 64;
+        while rest.get(most).is_some_and(|entry| place(*entry) < at) {
+            most *= 2;
+        }
+        let near = &rest[..rest.len().min(most)];
+        self.next + near.partition_point(|entry| place(*entry) < at)
+    }
+
     /// Checks what stage 1 found out about the bytes from `from` to `to` (not included): control characters in strings, and
     /// UTF-8. The byte before `to` is ASCII.
     #[inline(always)]

@@ -9,7 +9,7 @@ use arrow::{
 };
 use pagemill_core::{Error, Kind, Result};
 
-use super::{Column, Nulls, StructColumn};
+use super::{Column, Nulls, StructColumn, room_after};
 use crate::misfit::{Id, Ids};
 
 /// Elements end to end, where each row's end, and which rows are null.
@@ -77,7 +77,7 @@ impl ListColumn {
         debug_assert_eq!(self.len(), len);
         let DataType::List(field) = data_type else { return Err(Error::internal("a list column of another type")) };
         let items = self.item.finish(self.items(), field.data_type())?;
-        let mut offsets = Vec::with_capacity(self.offsets.len());
+        let mut offsets = Vec::with_capacity(room_after(self.offsets.len()));
         offsets.push(0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, offsets)));
         Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, self.nulls.finish(len))?))

@@ -4,6 +4,7 @@
 //! value comes, or at the end of the batch. So a member that is absent costs nothing, and a column longer than the row in
 //! progress says that its member was there already. A row that turns out bad is undone by [`Column::truncate`].
 
+mod left_out;
 mod list;
 mod nulls;
 mod plain;
@@ -16,9 +17,10 @@ use arrow::{
     array::{ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampMicrosecondArray},
     datatypes::DataType,
 };
-use pagemill_core::{Kind, Result};
+use pagemill_core::{Error, Kind, Result};
 
 pub(crate) use self::{
+    left_out::LeftOut,
     list::ListColumn,
     nulls::Nulls,
     plain::Plain,
@@ -47,6 +49,13 @@ pub(crate) enum Column {
     Struct(Box<StructColumn>),
     /// Arrays.
     List(Box<ListColumn>),
+    /// Nothing: a declared member that nobody asked for.
+    LeftOut(LeftOut),
+}
+
+/// Room for as much as there was in the batch before, and a little more: the next one mostly takes about as much.
+fn room_after(len: usize) -> usize {
+    len + len / 8
 }
 
 /// Does the same to whichever kind of column it is.
@@ -59,6 +68,7 @@ macro_rules! each {
             Column::Float($column) => $do,
             Column::Struct($column) => $do,
             Column::List($column) => $do,
+            Column::LeftOut($column) => $do,
         }
     };
 }
@@ -117,6 +127,7 @@ impl Column {
             }
             Self::Struct(column) => column.finish(len, data_type)?,
             Self::List(column) => column.finish(len, data_type)?,
+            Self::LeftOut(_) => return Err(Error::internal("a member that was left out has no column")),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use arrow::buffer::NullBuffer;
 
-use super::Nulls;
+use super::{Nulls, room_after};
 
 /// Values, and which of them are null.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl<T: Copy + Default> Plain<T> {
     }
 
     pub(crate) fn finish(&mut self) -> (Vec<T>, Option<NullBuffer>) {
-        let room = Vec::with_capacity(self.values.len());
+        let room = Vec::with_capacity(room_after(self.values.len()));
         let values = std::mem::replace(&mut self.values, room);
         let nulls = self.nulls.finish(values.len());
         (values, nulls)

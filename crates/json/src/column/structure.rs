@@ -8,7 +8,7 @@ use arrow::{
 };
 use pagemill_core::{EXTRA, Error, Field, Result};
 
-use super::{Column, Nulls, TextColumn};
+use super::{Column, LeftOut, Nulls, TextColumn};
 use crate::{
     misfit::{Id, Ids},
     raw,
@@ -73,8 +73,7 @@ impl StructColumn {
         let node = |field: &Field| {
             let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
             let id = ids.add(&path);
-            let label: Box<[u8]> = format!("{}:", quoted(&field.name)).into_bytes().into();
-            Node::new(label, id, Column::new(&field.kind, &path, ids))
+            Node::new(label(&field.name), id, Column::new(&field.kind, &path, ids))
         };
         Self {
             nodes: fields.iter().map(node).collect(),
@@ -86,9 +85,17 @@ impl StructColumn {
         }
     }
 
-    /// The columns of whole records.
-    pub(crate) fn root(kind: &[Field], ids: &mut Ids) -> Self {
-        Self::new(kind, "", true, ids)
+    /// The columns of whole records; `left_out` are members without a column, and their places among the others.
+    pub(crate) fn root(fields: &[Field], left_out: &[(usize, String)], ids: &mut Ids) -> Self {
+        let mut root = Self::new(fields, "", true, ids);
+        let mut names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        for (position, name) in left_out {
+            let node = Node::new(label(name), root.id, Column::LeftOut(LeftOut::default()));
+            root.nodes.insert((*position).min(names.len()), node);
+            names.insert((*position).min(names.len()), name);
+        }
+        root.names = Names::new(names.into_iter().map(str::as_bytes));
+        root
     }
 
     /// The position of the member `name`.
@@ -148,7 +155,11 @@ impl StructColumn {
     /// The columns of the first `len` rows, leaving none.
     pub(crate) fn finish_columns(&mut self, len: usize, fields: &Fields) -> Result<Vec<ArrayRef>> {
         let mut columns = Vec::with_capacity(fields.len());
-        for (node, field) in self.nodes.iter_mut().zip(fields) {
+        for node in self.nodes.iter_mut().filter(|node| matches!(node.column, Column::LeftOut(_))) {
+            node.column.truncate(0);
+        }
+        let nodes = self.nodes.iter_mut().filter(|node| !matches!(node.column, Column::LeftOut(_)));
+        for (node, field) in nodes.zip(fields) {
             columns.push(node.column.finish(len, field.data_type())?);
         }
         if let Some(extra) = &mut self.extra {
@@ -158,6 +169,11 @@ impl StructColumn {
         }
         Ok(columns)
     }
+}
+
+/// `"name":`.
+fn label(name: &str) -> Box<[u8]> {
+    format!("{}:", quoted(name)).into_bytes().into()
 }
 
 /// `text` as a JSON string.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
-use super::Nulls;
+use super::{Nulls, room_after};
 use crate::raw;
 
 /// Texts end to end, where each ends, and which rows are null.
@@ -89,9 +89,9 @@ impl TextColumn {
     }
 
     pub(crate) fn finish(&mut self) -> ArrayRef {
-        let data = std::mem::take(&mut self.data);
-        self.data.reserve(data.len());
-        let mut offsets = Vec::with_capacity(self.offsets.len());
+        let data = Vec::with_capacity(room_after(self.data.len()));
+        let data = std::mem::replace(&mut self.data, data);
+        let mut offsets = Vec::with_capacity(room_after(self.offsets.len()));
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);
         let nulls = self.nulls.finish(offsets.len() - 1);
