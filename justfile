@@ -15,6 +15,11 @@ bench:
 bench-decode:
     cargo bench -p benches --bench decode
 
+# `pagemill convert` beside DuckDB, pyarrow, Polars, orjson and dlt; with --http, --memory or --all also what else it measures.
+peers *OPTIONS:
+    cargo build --release --locked
+    python3 benches/peers/peers.py target/release/pagemill {{OPTIONS}}
+
 # A virtual environment with other people's readers.
 venv:
     test -d target/venv || python3 -m venv target/venv
