@@ -35,6 +35,10 @@ export: venv
     cargo build --release --locked
     target/venv/bin/python tests/python/export.py target/release/pagemill
 
+# Each fuzz target for so many seconds, after a build of some minutes; needs a C++ compiler.
+fuzz seconds="600":
+    fuzz/run all {{seconds}}
+
 # The vendor's own Python SDK reads all members of the simulator.
 sdk:
     test -d target/venv-sdk || python3 -m venv target/venv-sdk
