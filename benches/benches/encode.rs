@@ -29,9 +29,9 @@ fn benches(c: &mut Criterion) {
                         let mut bytes = 0;
                         for table in tables.iter().filter(|t| t.name == schema.name) {
                             encoder.write(&table.rows).expect("rows");
-                            bytes += encoder.take().len();
+                            bytes += encoder.take().concat().len();
                         }
-                        bytes += encoder.finish().expect("an end").len();
+                        bytes += encoder.finish().expect("an end").concat().len();
                         assert!(black_box(bytes) > 0);
                     }
                 });

@@ -1,6 +1,6 @@
 //! What travels between the stages.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
@@ -116,4 +116,24 @@ pub struct Table {
     pub name: TableName,
     /// Rows in their order; the schema is the one announced by [`TableSchema`].
     pub rows: RecordBatch,
+    /// The memory that the rows were given; a sink drops it when it needs them no more.
+    pub hold: Hold,
+}
+
+/// A share of a budget of memory. It is given back when the last copy of this is dropped. The default is a share of nothing.
+#[derive(Clone, Default)]
+pub struct Hold(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Hold {
+    /// Holds `share`, such as the permit of a semaphore.
+    #[must_use]
+    pub fn new(share: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(share)))
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Hold(a share)" } else { "Hold(nothing)" })
+    }
 }

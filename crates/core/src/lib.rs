@@ -22,7 +22,7 @@ pub mod resource;
 pub mod run;
 pub mod stage;
 
-pub use batch::{Batch, PageEnd, PageSummary, Table, TableName, TableSchema};
+pub use batch::{Batch, Hold, PageEnd, PageSummary, Table, TableName, TableSchema};
 pub use checkpoint::{Checkpoint, Cursor, Position};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use misfit::{Misfits, Reason};

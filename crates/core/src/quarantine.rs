@@ -8,7 +8,7 @@ use arrow::{
 };
 use bytes::Bytes;
 
-use crate::{Result, Table, TableName, TableSchema};
+use crate::{Hold, Result, Table, TableName, TableSchema};
 
 /// A record that is not JSON, has duplicate names or breaks a limit: where, why, and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,5 +65,5 @@ pub fn table(root: &TableName, bad: &[BadRecord]) -> Result<Table> {
         Arc::new(StringArray::from_iter_values(bad.iter().map(|b| &b.reason))),
         Arc::new(BinaryArray::from_iter_values(bad.iter().map(|b| &b.bytes))),
     ];
-    Ok(Table { name, rows: RecordBatch::try_new(schema, columns)? })
+    Ok(Table { name, rows: RecordBatch::try_new(schema, columns)?, hold: Hold::default() })
 }

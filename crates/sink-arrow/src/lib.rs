@@ -160,8 +160,9 @@ impl Encoder for IpcEncoder {
         .map_err(|e| Error::internal("Arrow IPC did not take a batch").because(e))
     }
 
-    fn take(&mut self) -> Bytes {
-        std::mem::take(self.writer.bytes()).into()
+    fn take(&mut self) -> Vec<Bytes> {
+        let ready = std::mem::take(self.writer.bytes());
+        if ready.is_empty() { Vec::new() } else { vec![ready.into()] }
     }
 
     fn buffered(&self) -> usize {
@@ -171,7 +172,7 @@ impl Encoder for IpcEncoder {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Bytes> {
+    fn finish(mut self: Box<Self>) -> Result<Vec<Bytes>> {
         match &mut self.writer {
             Writer::File(writer) => writer.finish(),
             Writer::Stream(writer) => writer.finish(),

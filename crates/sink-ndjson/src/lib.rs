@@ -93,17 +93,20 @@ impl Encoder for RowEncoder {
         Ok(())
     }
 
-    fn take(&mut self) -> Bytes {
+    fn take(&mut self) -> Vec<Bytes> {
+        if self.out.is_empty() {
+            return Vec::new();
+        }
         // The next batch is about as large.
         let next = Vec::with_capacity(self.out.len());
-        std::mem::replace(&mut self.out, next).into()
+        vec![std::mem::replace(&mut self.out, next).into()]
     }
 
     fn buffered(&self) -> usize {
         self.out.len()
     }
 
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        Ok(self.out.into())
+    fn finish(mut self: Box<Self>) -> Result<Vec<Bytes>> {
+        Ok(self.take())
     }
 }

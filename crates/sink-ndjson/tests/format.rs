@@ -17,7 +17,7 @@ use serde_json::Value;
 fn encode(batch: &RecordBatch) -> pagemill_core::Result<String> {
     let mut encoder = Ndjson.encoder(batch.schema())?;
     encoder.write(batch)?;
-    Ok(String::from_utf8(encoder.finish()?.to_vec()).expect("utf-8"))
+    Ok(String::from_utf8(encoder.finish()?.concat()).expect("utf-8"))
 }
 
 fn column(name: &str, column: ArrayRef) -> RecordBatch {

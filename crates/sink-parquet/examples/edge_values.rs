@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, format) in formats {
         let mut encoder = format.encoder(rows.schema())?;
         encoder.write(&rows)?;
-        fs::write(dir.join(format!("{name}.{}", format.extension())), encoder.finish()?)?;
+        fs::write(dir.join(format!("{name}.{}", format.extension())), encoder.finish()?.concat())?;
     }
     fs::write(dir.join("expected.json"), serde_json::to_vec_pretty(&json_rows(&rows))?)?;
     Ok(())

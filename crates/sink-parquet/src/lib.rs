@@ -1,29 +1,39 @@
 //! The Parquet format of Pagemill's file sink.
 //!
-//! What the files have: Zstandard pages, dictionaries, statistics and a page index for every column but those of JSON text,
-//! whose values are large, hardly ever repeat, and are not compared; and in the footer what wrote them.
+//! What the files have: Zstandard pages, statistics and a page index for every column but those of JSON text, whose values
+//! are large, hardly ever repeat, and are not compared; dictionaries where values repeat ([`layout`](mod@layout) says how
+//! that is told); and in the footer what wrote them.
 //! JSON text columns carry Parquet's own `JSON` type beside Arrow's `arrow.json`: DuckDB reads them as JSON, pyarrow and
 //! Polars as `arrow.json` over strings, and readers that know neither as strings.
 //!
-//! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes.
+//! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes. The
+//! columns of a large batch are encoded on several threads, each column by one at a time and its batches in order.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `encoder` | a file in the making: row groups, column by column |
+//! | [`layout`](mod@layout) | how a column is written, by its first rows |
+//! | `pieces` | the bytes of a file until they are taken |
 
-use std::sync::Arc;
+mod encoder;
+pub mod layout;
+mod pieces;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Field, Schema, SchemaRef},
-};
-use bytes::Bytes;
+use std::{num::NonZero, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pagemill_core::{Error, Result, resource::is_json};
 use pagemill_sink::{Encoder, Format};
 use parquet::{
-    arrow::{ArrowSchemaConverter, ArrowWriter},
+    arrow::ArrowSchemaConverter,
     basic::{Compression as Codec, ZstdLevel},
     file::{
         metadata::KeyValue,
-        properties::{EnabledStatistics, WriterProperties},
+        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
     },
 };
+
+use crate::encoder::ParquetEncoder;
 
 /// What the footer names as the writer of the file.
 const CREATED_BY: &str = concat!("pagemill version ", env!("CARGO_PKG_VERSION"));
@@ -34,6 +44,9 @@ const DICTIONARY_BYTES: usize = 256 << 10;
 /// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
 /// dozens of columns that is most of the memory that encoding takes.
 const PAGE_BYTES: usize = 256 << 10;
+
+/// Threads for one table, unless [`Parquet::threads`] says otherwise: beyond these, one column is what is waited for.
+const MOST_THREADS: usize = 4;
 
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +87,17 @@ pub struct Parquet {
     compression: Compression,
     row_group_rows: usize,
     row_group_bytes: usize,
+    threads: usize,
 }
 
 impl Default for Parquet {
     fn default() -> Self {
-        Self { compression: Compression::default(), row_group_rows: 1_000_000, row_group_bytes: 128 << 20 }
+        Self {
+            compression: Compression::default(),
+            row_group_rows: 1_000_000,
+            row_group_bytes: 128 << 20,
+            threads: std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS),
+        }
     }
 }
 
@@ -111,13 +130,21 @@ impl Parquet {
         self
     }
 
+    /// The most threads that encode the columns of one table (at least 1; by default one for each processor, up to 4).
+    /// The bytes do not depend on it.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
     /// The format, ready for a [`FileSink`](pagemill_sink::FileSink).
     #[must_use]
     pub fn shared(self) -> Arc<Self> {
         Arc::new(self)
     }
 
-    fn properties(self, schema: &Schema) -> Result<WriterProperties> {
+    fn properties(self, schema: &Schema) -> Result<WriterPropertiesBuilder> {
         let mut metadata: Vec<_> = schema.metadata().iter().collect();
         metadata.sort();
         let metadata = metadata.into_iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
@@ -129,9 +156,7 @@ impl Parquet {
             // A column whose dictionary is larger is one of mostly different values: the sooner it is given up, the better.
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_data_page_size_limit(PAGE_BYTES)
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_max_row_group_row_count(Some(self.row_group_rows))
-            .set_max_row_group_bytes(Some(self.row_group_bytes));
+            .set_statistics_enabled(EnabledStatistics::Page);
         let columns = ArrowSchemaConverter::new().convert(schema).map_err(unfit)?;
         let mut json = Vec::with_capacity(columns.num_columns());
         schema.fields().iter().for_each(|f| json_leaves(f, &mut json));
@@ -143,7 +168,7 @@ impl Parquet {
                 .set_column_dictionary_enabled(column.path().clone(), false)
                 .set_column_statistics_enabled(column.path().clone(), EnabledStatistics::None);
         }
-        Ok(properties.build())
+        Ok(properties)
     }
 }
 
@@ -170,11 +195,7 @@ impl Format for Parquet {
     }
 
     fn encoder(&self, schema: SchemaRef) -> Result<Box<dyn Encoder>> {
-        let properties = self.properties(&schema)?;
-        // The footer says it once, in its own place, and not again inside the Arrow schema.
-        let plain = Arc::new(Schema::new(schema.fields().clone()));
-        let writer = ArrowWriter::try_new(Vec::new(), plain, Some(properties)).map_err(unfit)?;
-        Ok(Box::new(ParquetEncoder { writer, schema, taken: 0 }))
+        Ok(Box::new(ParquetEncoder::new(*self, self.properties(&schema)?, schema)))
     }
 
     fn describe(&self) -> String {
@@ -185,38 +206,5 @@ impl Format for Parquet {
             Compression::Zstd(level) => format!("zstd:{level}"),
         };
         format!("compression={codec} row_group_rows={} row_group_bytes={}", self.row_group_rows, self.row_group_bytes)
-    }
-}
-
-struct ParquetEncoder {
-    writer: ArrowWriter<Vec<u8>>,
-    schema: SchemaRef,
-    taken: usize,
-}
-
-impl Encoder for ParquetEncoder {
-    fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        if rows.schema_ref().fields() != self.schema.fields() {
-            return Err(Error::internal("a batch is not of the announced columns"));
-        }
-        self.writer.write(rows).map_err(|e| Error::internal("Parquet did not take a batch").because(e))
-    }
-
-    /// What complete row groups left; empty most of the time.
-    fn take(&mut self) -> Bytes {
-        // Below is a small buffer over memory: emptying it cannot fail.
-        let _ = self.writer.sync();
-        let ready = std::mem::take(self.writer.inner_mut());
-        self.taken += ready.len();
-        ready.into()
-    }
-
-    fn buffered(&self) -> usize {
-        self.writer.bytes_written().saturating_sub(self.taken) + self.writer.in_progress_size()
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Bytes> {
-        self.writer.finish().map_err(|e| Error::internal("Parquet did not end its file").because(e))?;
-        Ok(self.take())
     }
 }

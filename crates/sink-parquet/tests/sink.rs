@@ -11,7 +11,7 @@ use arrow::{
     compute::take_record_batch,
 };
 use bytes::Bytes;
-use pagemill_core::{Checkpoint, Cursor, Position, Run, Sink, Table, TableName, TableSchema};
+use pagemill_core::{Checkpoint, Cursor, Hold, Position, Run, Sink, Table, TableName, TableSchema};
 use pagemill_sink::{FileSink, conformance::format::edge_values};
 use pagemill_sink_parquet::Parquet;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -38,7 +38,8 @@ async fn export(out: &Path, length: usize) -> BTreeMap<PathBuf, Bytes> {
         for from in (0..2_500).step_by(length) {
             let piece = page_rows.slice(from, length.min(2_500 - from));
             for table in &tables {
-                sink.write(Table { name: table.name.clone(), rows: piece.clone() }).await.expect("writes");
+                let rows = piece.clone();
+                sink.write(Table { name: table.name.clone(), rows, hold: Hold::default() }).await.expect("writes");
             }
         }
         let next = if page == 7 { Position::End } else { Position::Next(Cursor::new("c")) };

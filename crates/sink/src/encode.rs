@@ -8,7 +8,7 @@ use std::{sync::Arc, thread::JoinHandle};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
-use pagemill_core::{Error, Result, TableName};
+use pagemill_core::{Error, Hold, Result, TableName};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
@@ -24,7 +24,8 @@ use crate::{
 const QUEUE: usize = 2;
 
 enum Command {
-    Write(RecordBatch),
+    /// Rows, and the memory that they were given.
+    Write(RecordBatch, Hold),
     /// How many bytes the current part has: encoded, held by the encoder, or waiting to be encoded.
     Measure(oneshot::Sender<u64>),
     /// Ends the current part, or makes one without rows.
@@ -75,8 +76,8 @@ impl TableThread {
     }
 
     /// Hands rows over; waits while too many are waiting.
-    pub(crate) async fn write(&self, rows: RecordBatch) -> Result<()> {
-        self.send(Command::Write(rows)).await
+    pub(crate) async fn write(&self, rows: RecordBatch, hold: Hold) -> Result<()> {
+        self.send(Command::Write(rows, hold)).await
     }
 
     /// Asks for the size of the current part, all rows handed over before it counted.
@@ -150,7 +151,12 @@ struct OpenPart {
 impl Writer {
     fn obey(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Write(rows) => self.write(&rows),
+            Command::Write(rows, hold) => {
+                let result = self.write(&rows);
+                // By now they were copied.
+                drop((rows, hold));
+                result
+            }
             Command::Measure(answer) => {
                 let _ = answer.send(self.size());
                 Ok(())
@@ -180,17 +186,13 @@ impl Writer {
         let mut part = self.take_part()?;
         let Self { recut, spec, jobs, .. } = self;
         recut.flush(&mut |batch| part.encode(&batch, spec, jobs))?;
-        let OpenPart { name, encoder, mut hash, rows, bytes } = part;
-        let last = encoder.finish()?;
-        hash.update(&last);
-        let part = Part {
-            table: spec.table.clone(),
-            name,
-            rows,
-            bytes: bytes + last.len() as u64,
-            sha256: hex(&hash.finalize()),
-        };
-        append(&spec.table, &part.name, last, jobs);
+        let OpenPart { name, encoder, mut hash, rows, mut bytes } = part;
+        for piece in encoder.finish()? {
+            hash.update(&piece);
+            bytes += piece.len() as u64;
+            append(&spec.table, &name, piece, jobs);
+        }
+        let part = Part { table: spec.table.clone(), name, rows, bytes, sha256: hex(&hash.finalize()) };
         jobs.post(move |store| store.close_part(&part));
         Ok(())
     }
@@ -213,17 +215,16 @@ impl OpenPart {
     fn encode(&mut self, batch: &RecordBatch, spec: &Spec, jobs: &Jobs) -> Result<()> {
         self.encoder.write(batch)?;
         self.rows += batch.num_rows() as u64;
-        let ready = self.encoder.take();
-        self.hash.update(&ready);
-        self.bytes += ready.len() as u64;
-        append(&spec.table, &self.name, ready, jobs);
+        for piece in self.encoder.take() {
+            self.hash.update(&piece);
+            self.bytes += piece.len() as u64;
+            append(&spec.table, &self.name, piece, jobs);
+        }
         Ok(())
     }
 }
 
 fn append(table: &TableName, name: &str, bytes: Bytes, jobs: &Jobs) {
-    if !bytes.is_empty() {
-        let (table, name) = (table.clone(), name.to_owned());
-        jobs.post(move |store| store.append_part(&table, &name, &bytes));
-    }
+    let (table, name) = (table.clone(), name.to_owned());
+    jobs.post(move |store| store.append_part(&table, &name, &bytes));
 }

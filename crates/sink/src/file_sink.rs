@@ -87,7 +87,7 @@ impl FileSink {
             rows_per_part: 1_000_000,
             bytes_per_part: 128 << 20,
             batch_rows: 8_192,
-            batch_bytes: 4 << 20,
+            batch_bytes: 1 << 20,
             attempt: None,
             disk: None,
             warnings: Vec::new(),
@@ -109,7 +109,7 @@ impl FileSink {
         self
     }
 
-    /// The batches that encoders are given: at most `rows` rows (default 8,192) and about `bytes` bytes (default 4 MiB).
+    /// The batches that encoders are given: at most `rows` rows (default 8,192) and about `bytes` bytes (default 1 MiB).
     #[must_use]
     pub fn batches(mut self, rows: usize, bytes: u64) -> Self {
         (self.batch_rows, self.batch_bytes) = (rows.max(1), bytes);
@@ -238,7 +238,7 @@ impl Sink for FileSink {
         staging.open_page = true;
         state.rows += rows as u64;
         state.unmeasured += batch_bytes(&table.rows, 0, rows);
-        state.thread.write(table.rows).await
+        state.thread.write(table.rows, table.hold).await
     }
 
     async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {

@@ -39,17 +39,17 @@ pub trait Encoder: Send {
     /// When a value has no form in this format.
     fn write(&mut self, rows: &RecordBatch) -> Result<()>;
 
-    /// Bytes that are ready, to be appended to the file in this order; may be empty.
-    fn take(&mut self) -> Bytes;
+    /// Bytes that are ready, in pieces that are not empty, to be appended to the file in this order; often none.
+    fn take(&mut self) -> Vec<Bytes>;
 
     /// About how many bytes of the file are held back, not yet given out by [`Encoder::take`].
     ///
     /// Files roll by it, so it must depend on the rows alone.
     fn buffered(&self) -> usize;
 
-    /// Ends the file: its last bytes.
+    /// Ends the file: its last bytes, in pieces as those of [`Encoder::take`].
     ///
     /// # Errors
     /// As [`Encoder::write`].
-    fn finish(self: Box<Self>) -> Result<Bytes>;
+    fn finish(self: Box<Self>) -> Result<Vec<Bytes>>;
 }

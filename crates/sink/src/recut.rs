@@ -3,10 +3,24 @@
 //! How rows arrive, in many small batches or a few large ones, is a matter of the network. Encoders leave traces of the
 //! batches they are given (a dictionary that fills, a page that ends, a record batch of Arrow IPC), so rows are
 //! cut anew before they are encoded.
+//!
+//! Rows are copied the moment they come, so that the batch they came in is free, and with it the share of the memory
+//! that it held. What they are copied into is used again for the next batch, once nobody has the last one any more:
+//! fresh memory costs more than the copy.
+
+use std::sync::Arc;
 
 use arrow::{
-    array::{Array, AsArray, LargeListArray, ListArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array},
-    datatypes::{DataType, Int32Type, Int64Type, SchemaRef},
+    array::{
+        Array, ArrayRef, AsArray, BooleanBuilder, GenericByteArray, GenericByteBuilder, LargeListArray, ListArray,
+        MutableArrayData, NullBufferBuilder, PrimitiveArray, PrimitiveBuilder, RecordBatch, RecordBatchOptions,
+        StructArray, make_array,
+    },
+    buffer::{OffsetBuffer, ScalarBuffer},
+    datatypes::{
+        ArrowPrimitiveType, BinaryType, ByteArrayType, DataType, FieldRef, Fields, Float64Type, Int32Type, Int64Type,
+        LargeBinaryType, LargeUtf8Type, SchemaRef, TimeUnit, TimestampMicrosecondType, Utf8Type,
+    },
 };
 use pagemill_core::{Error, Result};
 
@@ -20,7 +34,7 @@ pub struct Recut {
     schema: SchemaRef,
     rows: usize,
     bytes: u64,
-    pending: Vec<RecordBatch>,
+    pending: Vec<Gather>,
     pending_rows: usize,
     pending_bytes: u64,
 }
@@ -29,7 +43,10 @@ impl Recut {
     /// Cuts batches of `schema`, each of at most `rows` rows (at least 1) and about `bytes` bytes.
     #[must_use]
     pub fn new(schema: SchemaRef, rows: usize, bytes: u64) -> Self {
-        Self { schema, rows: rows.max(1), bytes, pending: Vec::new(), pending_rows: 0, pending_bytes: 0 }
+        // What one batch takes in the worst case, one large row aside.
+        let kept = usize::try_from(bytes.saturating_mul(2)).unwrap_or(usize::MAX);
+        let pending = schema.fields().iter().map(|f| Gather::new(f.data_type(), kept)).collect();
+        Self { schema, rows: rows.max(1), bytes, pending, pending_rows: 0, pending_bytes: 0 }
     }
 
     /// Takes rows; calls `out` with each batch that is complete.
@@ -37,6 +54,9 @@ impl Recut {
     /// # Errors
     /// What `out` says; or [`Internal`](pagemill_core::ErrorKind::Internal) when the rows are not of the schema.
     pub fn push(&mut self, batch: &RecordBatch, out: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        if batch.num_columns() != self.pending.len() {
+            return Err(strange());
+        }
         let total = batch.num_rows();
         let mut from = 0;
         while from < total {
@@ -46,7 +66,9 @@ impl Recut {
                 out(cut)?;
                 continue;
             }
-            self.pending.push(batch.slice(from, upto - from));
+            for (pending, column) in self.pending.iter_mut().zip(batch.columns()) {
+                pending.append(column, from, upto - from)?;
+            }
             self.pending_rows += upto - from;
             self.pending_bytes += batch_bytes(batch, from, upto);
             from = upto;
@@ -93,25 +115,191 @@ impl Recut {
     }
 
     fn cut(&mut self) -> Result<RecordBatch> {
-        let pieces = std::mem::take(&mut self.pending);
         let rows = std::mem::take(&mut self.pending_rows);
         self.pending_bytes = 0;
-        let mut columns = Vec::with_capacity(self.schema.fields().len());
-        for column in 0..self.schema.fields().len() {
-            let data: Vec<_> = pieces.iter().filter_map(|p| p.columns().get(column)).map(|c| c.to_data()).collect();
-            if data.len() != pieces.len()
-                || data.windows(2).any(|w| matches!(w, [a, b] if a.data_type() != b.data_type()))
-            {
-                return Err(Error::internal("a batch does not have the columns of its table"));
-            }
-            let mut whole = MutableArrayData::new(data.iter().collect(), false, rows);
-            for (index, piece) in data.iter().enumerate() {
-                whole.try_extend(index, 0, piece.len())?;
-            }
-            columns.push(make_array(whole.freeze()));
-        }
+        let columns = self.pending.iter_mut().map(Gather::finish).collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+}
+
+fn strange() -> Error {
+    Error::internal("a batch does not have the columns of its table")
+}
+
+/// A column's pending rows.
+#[derive(Debug)]
+enum Gather {
+    Text(Bytes<Utf8Type>),
+    LargeText(Bytes<LargeUtf8Type>),
+    Binary(Bytes<BinaryType>),
+    LargeBinary(Bytes<LargeBinaryType>),
+    Bool(BooleanBuilder),
+    Int(PrimitiveBuilder<Int64Type>),
+    Float(PrimitiveBuilder<Float64Type>),
+    Time(PrimitiveBuilder<TimestampMicrosecondType>),
+    Struct { fields: Fields, columns: Vec<Gather>, nulls: NullBufferBuilder, rows: usize },
+    List { item: FieldRef, items: Box<Gather>, offsets: Vec<i32>, nulls: NullBufferBuilder },
+    /// Of a type that no resource has: copied when the batch is cut.
+    Other(Vec<ArrayRef>),
+}
+
+impl Gather {
+    /// For a column of `data_type`; memory for up to `kept` bytes is used again.
+    fn new(data_type: &DataType, kept: usize) -> Self {
+        match data_type {
+            DataType::Utf8 => Self::Text(Bytes::new(kept)),
+            DataType::LargeUtf8 => Self::LargeText(Bytes::new(kept)),
+            DataType::Binary => Self::Binary(Bytes::new(kept)),
+            DataType::LargeBinary => Self::LargeBinary(Bytes::new(kept)),
+            DataType::Boolean => Self::Bool(BooleanBuilder::new()),
+            DataType::Int64 => Self::Int(PrimitiveBuilder::new()),
+            DataType::Float64 => Self::Float(PrimitiveBuilder::new()),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Self::Time(PrimitiveBuilder::new().with_data_type(data_type.clone()))
+            }
+            DataType::Struct(fields) => Self::Struct {
+                fields: fields.clone(),
+                columns: fields.iter().map(|f| Self::new(f.data_type(), kept)).collect(),
+                nulls: NullBufferBuilder::new(0),
+                rows: 0,
+            },
+            DataType::List(item) => Self::List {
+                item: item.clone(),
+                items: Box::new(Self::new(item.data_type(), kept)),
+                offsets: vec![0],
+                nulls: NullBufferBuilder::new(0),
+            },
+            _ => Self::Other(Vec::new()),
+        }
+    }
+
+    /// Copies `len` rows of `array` from row `from` on.
+    fn append(&mut self, array: &ArrayRef, from: usize, len: usize) -> Result<()> {
+        match self {
+            Self::Text(column) => column.append(array, from, len)?,
+            Self::LargeText(column) => column.append(array, from, len)?,
+            Self::Binary(column) => column.append(array, from, len)?,
+            Self::LargeBinary(column) => column.append(array, from, len)?,
+            Self::Bool(column) => {
+                column.append_array(&array.as_boolean_opt().ok_or_else(strange)?.slice(from, len));
+            }
+            Self::Int(column) => append(column, array, from, len)?,
+            Self::Float(column) => append(column, array, from, len)?,
+            Self::Time(column) => append(column, array, from, len)?,
+            Self::Struct { columns, nulls, rows, .. } => {
+                let array = array.as_struct_opt().filter(|a| a.num_columns() == columns.len()).ok_or_else(strange)?;
+                for (column, member) in columns.iter_mut().zip(array.columns()) {
+                    column.append(member, from, len)?;
+                }
+                append_nulls(nulls, array, from, len);
+                *rows += len;
+            }
+            Self::List { items, offsets, nulls, .. } => {
+                let list: &ListArray = array.as_list_opt().ok_or_else(strange)?;
+                let ends = list.value_offsets().get(from..=from + len).ok_or_else(strange)?;
+                let (first, last) = ends.first().zip(ends.last()).ok_or_else(strange)?;
+                // Offsets are never negative, nor do they descend.
+                items.append(list.values(), *first as usize, (last - first) as usize)?;
+                let base = offsets.last().copied().unwrap_or_default();
+                let end = base.checked_add(last - first).ok_or_else(|| Error::data("a batch is too large for lists"))?;
+                debug_assert!(end >= base);
+                offsets.extend(ends.iter().skip(1).map(|at| base + (at - first)));
+                append_nulls(nulls, array, from, len);
+            }
+            Self::Other(pieces) => {
+                if pieces.first().is_some_and(|first| first.data_type() != array.data_type()) {
+                    return Err(strange());
+                }
+                pieces.push(array.slice(from, len));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows as an array, leaving none.
+    fn finish(&mut self) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::Text(column) => column.finish()?,
+            Self::LargeText(column) => column.finish()?,
+            Self::Binary(column) => column.finish()?,
+            Self::LargeBinary(column) => column.finish()?,
+            Self::Bool(column) => Arc::new(column.finish()),
+            Self::Int(column) => Arc::new(column.finish()),
+            Self::Float(column) => Arc::new(column.finish()),
+            Self::Time(column) => Arc::new(column.finish()),
+            Self::Struct { fields, columns, nulls, rows } => {
+                let columns = columns.iter_mut().map(Self::finish).collect::<Result<_>>()?;
+                let rows = std::mem::take(rows);
+                Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls.finish(), rows)?)
+            }
+            Self::List { item, items, offsets, nulls } => {
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])));
+                Arc::new(ListArray::try_new(item.clone(), offsets, items.finish()?, nulls.finish())?)
+            }
+            Self::Other(pieces) => {
+                let data: Vec<_> = std::mem::take(pieces).iter().map(|p| p.to_data()).collect();
+                let rows = data.iter().map(arrow::array::ArrayData::len).sum();
+                let mut whole = MutableArrayData::new(data.iter().collect(), false, rows);
+                for (index, piece) in data.iter().enumerate() {
+                    whole.try_extend(index, 0, piece.len())?;
+                }
+                make_array(whole.freeze())
+            }
+        })
+    }
+}
+
+fn append<T: ArrowPrimitiveType>(to: &mut PrimitiveBuilder<T>, array: &ArrayRef, from: usize, len: usize) -> Result<()> {
+    let array: &PrimitiveArray<T> = array.as_primitive_opt().ok_or_else(strange)?;
+    to.append_array(&array.slice(from, len));
+    Ok(())
+}
+
+fn append_nulls(to: &mut NullBufferBuilder, array: &dyn Array, from: usize, len: usize) {
+    match array.nulls() {
+        Some(nulls) => to.append_buffer(&nulls.slice(from, len)),
+        None => to.append_n_non_nulls(len),
+    }
+}
+
+/// Values of any length.
+struct Bytes<T: ByteArrayType> {
+    builder: GenericByteBuilder<T>,
+    /// No rows, and the memory of the batch before.
+    spare: Option<GenericByteArray<T>>,
+    kept: usize,
+}
+
+impl<T: ByteArrayType> std::fmt::Debug for Bytes<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bytes").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+impl<T: ByteArrayType> Bytes<T> {
+    fn new(kept: usize) -> Self {
+        Self { builder: GenericByteBuilder::with_capacity(0, 0), spare: None, kept }
+    }
+
+    fn append(&mut self, array: &ArrayRef, from: usize, len: usize) -> Result<()> {
+        if let Some(spare) = self.spare.take()
+            && let Ok(builder) = spare.into_builder()
+            && builder.values_capacity() <= self.kept
+        {
+            self.builder = builder;
+        }
+        let array: &GenericByteArray<T> = array.as_bytes_opt().ok_or_else(strange)?;
+        Ok(self.builder.append_array(&array.slice(from, len))?)
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef> {
+        let array = self.builder.finish();
+        // Without validity: a builder that had one would say that all rows are valid.
+        let (offsets, values, _) = array.clone().into_parts();
+        let empty = GenericByteArray::try_new(offsets.slice(0, 0), values.slice_with_length(0, 0), None)?;
+        self.spare = Some(empty);
+        Ok(Arc::new(array))
     }
 }
 

@@ -38,7 +38,7 @@ pub struct FileOptions {
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { decode: Options::default(), page_budget: 64 << 20, chunk: 256 << 10, progress: Progress::default() }
+        Self { decode: Options::default(), page_budget: 64 << 20, chunk: 64 << 10, progress: Progress::default() }
     }
 }
 

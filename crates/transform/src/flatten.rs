@@ -6,7 +6,7 @@ use arrow::{
     compute::{nullif, take},
     datatypes::Schema,
 };
-use pagemill_core::{Batch, Error, Resource, Result, Table, TableSchema, Transform};
+use pagemill_core::{Batch, Error, Hold, Resource, Result, Table, TableSchema, Transform};
 
 use crate::{
     keys::{Account, Keys, Spread},
@@ -47,7 +47,7 @@ impl Flatten {
         let mut lists = Vec::with_capacity(plan.children.len());
         inline(&plan.nodes, item, &mut columns, &mut lists)?;
         let rows = RecordBatch::try_new(plan.schema.clone(), columns)?;
-        out.push(Table { name: plan.name.clone(), rows });
+        out.push(Table { name: plan.name.clone(), rows, hold: Hold::default() });
         for (child, list) in plan.children.iter().zip(lists) {
             if list.values.is_empty() {
                 continue;

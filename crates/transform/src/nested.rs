@@ -6,7 +6,7 @@ use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch},
     datatypes::{Schema, SchemaRef},
 };
-use pagemill_core::{Batch, Resource, Result, Table, TableName, TableSchema, Transform};
+use pagemill_core::{Batch, Hold, Resource, Result, Table, TableName, TableSchema, Transform};
 
 use crate::{
     flatten::ordinals,
@@ -54,6 +54,7 @@ impl Transform for Nested {
         let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(ordinals(batch)?));
         let keys = [self.account.column(records.num_rows())?, rows];
         let columns = keys.into_iter().chain(records.columns().iter().cloned()).collect();
-        Ok(vec![Table { name: self.table.clone(), rows: RecordBatch::try_new(self.schema()?, columns)? }])
+        let rows = RecordBatch::try_new(self.schema()?, columns)?;
+        Ok(vec![Table { name: self.table.clone(), rows, hold: Hold::default() }])
     }
 }

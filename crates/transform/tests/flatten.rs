@@ -8,7 +8,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray},
     datatypes::{DataType, Field, Int64Type, Schema},
 };
-use pagemill_core::{ErrorKind, Resource, Table, Transform};
+use pagemill_core::{ErrorKind, Hold, Resource, Table, Transform};
 use pagemill_transform::{Flatten, Nested, Unflatten, records, records_json};
 use serde_json::{Value, json};
 use support::{alike, batch, decode, resource};
@@ -261,7 +261,8 @@ fn tables_that_do_not_fit_together_are_refused() {
     let records = [json!({"id": "a", "l": [1, 2]}), json!({"id": "b", "l": [3]})];
     let tables = flatten(&resource, &records, 0);
     let unflatten = Unflatten::new(&resource).expect("plans");
-    let with_child = |rows: RecordBatch| [tables[0].clone(), Table { name: tables[1].name.clone(), rows }];
+    let with_child =
+        |rows: RecordBatch| [tables[0].clone(), Table { name: tables[1].name.clone(), rows, hold: Hold::default() }];
     let child = &tables[1].rows;
     let with_column = |i: usize, values: ArrayRef| {
         let mut columns = child.columns().to_vec();

@@ -13,6 +13,7 @@ use arrow::{
         DataType, Field, Fields, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
     },
 };
+use bytes::Bytes;
 use pagemill_core::resource::{is_json, json_field};
 use serde_json::{Map, Value};
 
@@ -53,11 +54,11 @@ fn encode(format: &dyn Format, rows: &RecordBatch, lengths: &[usize]) -> Vec<u8>
     let mut from = 0;
     for length in lengths {
         encoder.write(&rows.slice(from, *length)).expect("encodes");
-        file.extend_from_slice(&encoder.take());
+        file.extend_from_slice(&encoder.take().concat());
         from += length;
     }
     assert_eq!(from, rows.num_rows(), "the suite writes all rows");
-    file.extend_from_slice(&encoder.finish().expect("finishes"));
+    file.extend_from_slice(&encoder.finish().expect("finishes").concat());
     file
 }
 
@@ -105,7 +106,7 @@ fn batching_leaves_no_trace(format: &dyn Format, read: &dyn Fn(&[u8]) -> Rows, r
         let mut file = Vec::new();
         let mut out = |batch: RecordBatch| {
             encoder.write(&batch)?;
-            file.extend_from_slice(&encoder.take());
+            file.extend_from_slice(&encoder.take().concat());
             Ok(())
         };
         let mut from = 0;
@@ -124,7 +125,7 @@ fn batching_leaves_no_trace(format: &dyn Format, read: &dyn Fn(&[u8]) -> Rows, r
             }
         }
         recut.flush(&mut out).expect("encodes");
-        file.extend_from_slice(&encoder.finish().expect("finishes"));
+        file.extend_from_slice(&encoder.finish().expect("finishes").concat());
         file
     };
     let whole = through(&[rows.num_rows()]);
@@ -136,13 +137,19 @@ fn batching_leaves_no_trace(format: &dyn Format, read: &dyn Fn(&[u8]) -> Rows, r
 
 fn progress(format: &dyn Format, rows: &RecordBatch) {
     let mut encoder = format.encoder(rows.schema()).expect("an encoder");
-    let mut taken = encoder.take().len();
+    let mut taken = length(&encoder.take());
     encoder.write(rows).expect("encodes");
     assert!(taken + encoder.buffered() > 0, "an encoder that has rows neither holds bytes nor gave some");
-    taken += encoder.take().len();
+    taken += length(&encoder.take());
     assert!(encoder.take().is_empty(), "bytes were handed out twice");
-    let total = taken + encoder.finish().expect("finishes").len();
+    let total = taken + length(&encoder.finish().expect("finishes"));
     assert_eq!(total, encode(format, rows, &[rows.num_rows()]).len(), "bytes were lost, or handed out twice");
+}
+
+/// The bytes of all pieces, none of which may be empty.
+fn length(pieces: &[Bytes]) -> usize {
+    assert!(pieces.iter().all(|piece| !piece.is_empty()), "an empty piece");
+    pieces.iter().map(Bytes::len).sum()
 }
 
 fn repeat(rows: &RecordBatch, total: usize) -> RecordBatch {

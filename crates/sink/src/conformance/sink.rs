@@ -6,7 +6,7 @@ use arrow::{
     array::{Int64Array, RecordBatch},
     datatypes::{DataType, Field, Schema},
 };
-use pagemill_core::{Checkpoint, Cursor, Position, Run, Sink, Slot, Table, TableName, TableSchema};
+use pagemill_core::{Checkpoint, Cursor, Hold, Position, Run, Sink, Slot, Table, TableName, TableSchema};
 
 /// What readers see: the values of the column `n` of each table that is there, in the order of its files and rows.
 pub type Seen = BTreeMap<String, Vec<i64>>;
@@ -120,7 +120,7 @@ async fn write(sink: &mut dyn Sink, pages: u64) {
             for half in
                 [rows.slice(0, rows.num_rows() / 2), rows.slice(rows.num_rows() / 2, rows.num_rows().div_ceil(2))]
             {
-                let table = Table { name: TableName::new(name).expect("a name"), rows: half };
+                let table = Table { name: TableName::new(name).expect("a name"), rows: half, hold: Hold::default() };
                 sink.write(table).await.expect("writes");
             }
         }

@@ -13,7 +13,7 @@ use arrow::{
     datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
 };
 use bytes::Bytes;
-use pagemill_core::{Checkpoint, Cursor, Position, Result, Run, Sink, Slot, Table, TableName, TableSchema};
+use pagemill_core::{Checkpoint, Cursor, Hold, Position, Result, Run, Sink, Slot, Table, TableName, TableSchema};
 use pagemill_sink::{Encoder, FileSink, Format, conformance::sink::Seen};
 
 /// One number a line; a first and a last line, so that an empty file is not empty.
@@ -44,15 +44,15 @@ impl Encoder for LinesEncoder {
         }
         Ok(())
     }
-    fn take(&mut self) -> Bytes {
-        std::mem::take(&mut self.0).into()
+    fn take(&mut self) -> Vec<Bytes> {
+        if self.0.is_empty() { Vec::new() } else { vec![std::mem::take(&mut self.0).into()] }
     }
     fn buffered(&self) -> usize {
         self.0.len()
     }
-    fn finish(mut self: Box<Self>) -> Result<Bytes> {
+    fn finish(mut self: Box<Self>) -> Result<Vec<Bytes>> {
         self.0.extend_from_slice(b"# end\n");
-        Ok(self.0.into())
+        Ok(self.take())
     }
 }
 
@@ -79,7 +79,8 @@ pub(crate) fn tables() -> Vec<TableSchema> {
 
 pub(crate) fn rows(table: &str, rows: impl IntoIterator<Item = i64>) -> Table {
     let rows = Int64Array::from_iter_values(rows);
-    Table { name: name(table), rows: RecordBatch::try_new(schema(), vec![Arc::new(rows)]).expect("fits") }
+    let rows = RecordBatch::try_new(schema(), vec![Arc::new(rows)]).expect("fits");
+    Table { name: name(table), rows, hold: Hold::default() }
 }
 
 /// Writes 4 pages of 3 rows.
