@@ -70,6 +70,17 @@ async fn every_member_is_there_once_in_order_with_its_lists() {
 }
 
 #[tokio::test]
+async fn batches_larger_than_the_memory_pass_one_by_one_and_give_the_same_bytes() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (wide, narrow) = (dir.path().join("wide"), dir.path().join("narrow"));
+    let format: std::sync::Arc<dyn pagemill::Format> = std::sync::Arc::new(Parquet::default());
+    pipeline(source(&simulator, 500), &wide, format.clone()).run().await.expect("a run");
+    pipeline(source(&simulator, 500), &narrow, format).memory(1).run().await.expect("a run");
+    assert!(tree(&wide) == tree(&narrow));
+}
+
+#[tokio::test]
 async fn two_runs_give_the_same_bytes_in_every_format() {
     let simulator = simulator().await;
     for format in formats() {

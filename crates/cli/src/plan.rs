@@ -10,6 +10,9 @@ use secrecy::SecretString;
 
 use crate::args::{AtMost, FileFormat, OutputOptions, RequestOptions};
 
+/// Memory with which nothing is less than it is by default.
+const FULL: u64 = 256 << 20;
+
 /// A built-in resource, or one described by a file.
 pub(crate) fn resource(name: &str) -> anyhow::Result<Resource> {
     if Resource::catalog().any(|known| known == name) {
@@ -82,13 +85,18 @@ pub(crate) fn pace(options: &RequestOptions) -> Pace {
     }
 }
 
-/// How the decoder deals with what does not fit.
+/// How the decoder deals with what does not fit. Below 256 MiB of memory, batches are smaller and the lists of a record
+/// shorter, in proportion: an item of two bytes takes a hundred times as much on its way.
 pub(crate) fn decode(output: &OutputOptions) -> json::Options {
-    let limits = json::Limits { bad_records: output.max_bad_records, ..json::Limits::default() };
-    json::Options { unknown: output.unknown.into(), limits, ..json::Options::default() }
+    let defaults = json::Options::default();
+    let share = |full: usize| usize::try_from(output.memory.0.min(FULL) * full as u64 / FULL).unwrap_or(full);
+    let elements = share(defaults.limits.elements);
+    let limits = json::Limits { bad_records: output.max_bad_records, elements, ..defaults.limits };
+    let (batch_rows, batch_bytes) = (share(defaults.batch_rows), share(defaults.batch_bytes));
+    json::Options { unknown: output.unknown.into(), limits, batch_rows, batch_bytes, ..defaults }
 }
 
-/// Bytes of decoded pages that may wait: an eighth of the memory.
+/// Bytes of decoded pages that may wait, and of batches on their way to the files: an eighth of the memory each.
 pub(crate) fn page_budget(output: &OutputOptions) -> usize {
     usize::try_from(output.memory.0 / 8).unwrap_or(usize::MAX)
 }
@@ -110,6 +118,7 @@ pub(crate) fn pipeline(
     let mut pipeline = Pipeline::new(source, transform, FileSink::new(out, format))
         .slot(output.slot.clone())
         .max_bad_records(output.max_bad_records)
+        .memory(page_budget(output))
         .config("resource", resource.name())
         .config("layout", if output.nested { "nested" } else { "flat" })
         .config("unknown", format!("{:?}", output.unknown).to_lowercase());

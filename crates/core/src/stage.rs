@@ -26,7 +26,7 @@ pub trait Transform: Send + Sync {
     /// [`Config`](crate::ErrorKind::Config) when names collide or a type cannot be held.
     fn tables(&self, input: &Schema) -> Result<Vec<TableSchema>>;
 
-    /// The rows of one batch, at most one [`Table`] for each of [`Transform::tables`]; a table without rows may be left out.
+    /// The rows of one batch; a table without rows may be left out, and a large one come in several pieces, in order.
     ///
     /// # Errors
     /// When the batch is not of the announced schema.

@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`pipeline`] | [`Pipeline`]: source, transform, sink, in that order |
+//! | `budget` | how much may be between the source and the files |
 //! | [`report`] | [`Report`]: what a run did |
 //!
 //! Everything else is re-exported from the crate that owns it:
@@ -20,6 +21,7 @@
 //! | `pagemill-sink`, here [`sink`] | [`FileSink`], the trait [`Format`] |
 //! | `pagemill-sink-parquet`, `-arrow`, `-ndjson` | [`Parquet`], [`Arrow`], [`Ndjson`] |
 
+mod budget;
 pub mod pipeline;
 pub mod report;
 

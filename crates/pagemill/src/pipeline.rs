@@ -4,14 +4,20 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use futures::{TryStreamExt, future};
 use pagemill_core::{
-    BadRecord, Batch, Checkpoint, Error, ErrorKind, Place, Position, Result, Run, Sink, Slot, Source, Table, TableName,
+    BadRecord, Batch, Checkpoint, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Run, Sink, Slot, Source, Table, TableName,
     TableSchema, Transform, quarantine,
 };
 
-use crate::report::{Report, Totals};
+use crate::{
+    budget::Budget,
+    report::{Report, Totals},
+};
 
 /// Batches that are transformed at the same time, besides the one that the sink is taking.
 const IN_FLIGHT: usize = 2;
+
+/// Bytes of Arrow memory between the source and the files, where nobody says otherwise.
+const MEMORY: usize = 64 << 20;
 
 /// Records from a source, through a transform, to a sink: all of them, or none.
 ///
@@ -33,6 +39,7 @@ pub struct Pipeline {
     slot: Option<Slot>,
     config: BTreeMap<String, String>,
     max_bad_records: u64,
+    memory: usize,
 }
 
 impl Pipeline {
@@ -45,6 +52,7 @@ impl Pipeline {
             slot: None,
             config: BTreeMap::new(),
             max_bad_records: 0,
+            memory: MEMORY,
         }
     }
 
@@ -66,6 +74,14 @@ impl Pipeline {
     #[must_use]
     pub fn max_bad_records(mut self, n: u64) -> Self {
         self.max_bad_records = n;
+        self
+    }
+
+    /// Bytes of Arrow memory that batches and tables may take from the source on until the sink has taken their rows in
+    /// (default 64 MiB). A single batch that is larger passes all the same, when nothing else is on its way.
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 
@@ -145,10 +161,13 @@ impl Pipeline {
         let transform = Arc::clone(&self.transform);
         let mut bad_so_far = from.as_ref().map_or(0, |c| c.bad);
         let mut last = None;
-        let mut batches =
-            self.source.read(from).map_ok(|batch| transformed(Arc::clone(&transform), batch)).try_buffered(IN_FLIGHT);
-        while let Some((batch, mut tables)) = batches.try_next().await? {
-            if let Some(end) = &batch.end {
+        let budget = Budget::new(self.memory);
+        // Shares are given out in the order of the batches: one that came before never waits for one after it.
+        let share = async |batch: Batch| budget.share(&batch.records).await.map(|hold| (batch, hold));
+        let transformed = |(batch, hold)| transformed(Arc::clone(&transform), batch, hold);
+        let mut batches = pin!(self.source.read(from).and_then(share).map_ok(transformed).try_buffered(IN_FLIGHT));
+        while let Some((end, mut tables)) = batches.try_next().await? {
+            if let Some(end) = &end {
                 totals.add(&end.summary);
                 bad_so_far += end.summary.bad.len() as u64;
                 if bad_so_far > self.max_bad_records {
@@ -162,7 +181,7 @@ impl Pipeline {
                 *rows.entry(table.name.clone()).or_default() += table.rows.num_rows() as u64;
                 self.sink.write(table).await?;
             }
-            if let Some(end) = batch.end {
+            if let Some(end) = end {
                 last = Some(end.resume.next.clone());
                 self.sink.checkpoint(end.resume).await?;
             }
@@ -175,8 +194,18 @@ impl Pipeline {
 }
 
 /// Applies the transform on a thread of its own: it is work for a processor, and the reactor has other things to do.
-async fn transformed(transform: Arc<dyn Transform>, batch: Batch) -> Result<(Batch, Vec<Table>)> {
-    let work = move || transform.apply(&batch).map(|tables| (batch, tables));
+///
+/// The tables hold the batch's share of the budget; its records are let go.
+async fn transformed(
+    transform: Arc<dyn Transform>,
+    batch: Batch,
+    hold: Hold,
+) -> Result<(Option<PageEnd>, Vec<Table>)> {
+    let work = move || {
+        let mut tables = transform.apply(&batch)?;
+        tables.iter_mut().for_each(|table| table.hold = hold.clone());
+        Ok((batch.end, tables))
+    };
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("the transform did not finish").because(e))?
 }
 

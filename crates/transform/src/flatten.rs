@@ -9,7 +9,7 @@ use arrow::{
 use pagemill_core::{Batch, Error, Hold, Resource, Result, Table, TableSchema, Transform};
 
 use crate::{
-    keys::{Account, Keys, Spread},
+    keys::{Account, KEPT, Keys, Spread},
     plan::{Node, Plan, TablePlan, same_columns},
 };
 
@@ -21,7 +21,8 @@ use crate::{
 /// `<table>_index` for each list around this one, `_index`, and the item's columns and `_extra`; a column `value` when
 /// the items are not objects, `value_count` and a table of their own when they are lists.
 ///
-/// A null item is a row of nulls. Values are shared with the batch; keys and lengths are new.
+/// A null item is a row of nulls. Values are shared with the batch; keys and lengths are new. A table of more than 65,536
+/// rows comes in pieces.
 #[derive(Debug)]
 pub struct Flatten {
     /// The plan, or why there can be none: told when the tables are asked for.
@@ -42,12 +43,18 @@ impl Flatten {
 
     fn table(&self, plan: &TablePlan, keys: &Keys, item: &Item<'_>, out: &mut Vec<Table>) -> Result<()> {
         let mut columns = Vec::with_capacity(plan.schema.fields().len());
-        columns.push(self.account.column(keys.len())?);
         columns.extend(keys.columns());
         let mut lists = Vec::with_capacity(plan.children.len());
         inline(&plan.nodes, item, &mut columns, &mut lists)?;
-        let rows = RecordBatch::try_new(plan.schema.clone(), columns)?;
-        out.push(Table { name: plan.name.clone(), rows, hold: Hold::default() });
+        let len = keys.len();
+        // The account's column is made once, and no longer than a piece, whatever the batch.
+        for from in (0..len).step_by(PIECE) {
+            let rows = PIECE.min(len - from);
+            let account = self.account.column(rows)?;
+            let columns = [account].into_iter().chain(columns.iter().map(|column| column.slice(from, rows))).collect();
+            let rows = RecordBatch::try_new(plan.schema.clone(), columns)?;
+            out.push(Table { name: plan.name.clone(), rows, hold: Hold::default() });
+        }
         for (child, list) in plan.children.iter().zip(lists) {
             if list.values.is_empty() {
                 continue;
@@ -103,6 +110,9 @@ pub(crate) fn ordinals(batch: &Batch) -> Result<std::ops::Range<i64>> {
         None => Err(Error::data(format!("more records than a run can count: {rows} from {}", batch.first_row))),
     }
 }
+
+/// Rows of a piece of a table.
+const PIECE: usize = KEPT;
 
 /// The members of an object, and where the object itself is null.
 struct Item<'a> {

@@ -20,7 +20,7 @@ pub(crate) struct Account {
 }
 
 /// Columns longer than this are made anew, so that one large batch does not stay in memory.
-const KEPT: usize = 1 << 16;
+pub(crate) const KEPT: usize = 1 << 16;
 
 impl Account {
     pub(crate) fn new(id: Option<String>) -> Self {

@@ -256,6 +256,15 @@ fn other_columns_are_refused() {
 }
 
 #[test]
+fn a_long_list_comes_in_pieces_that_fit_together() {
+    let resource = resource(r#""l":{"items":{"type":"integer"}}"#);
+    let records = [json!({"id": "a", "l": (0..100_000).collect::<Vec<_>>()}), json!({"id": "b", "l": [3]})];
+    let tables = flatten(&resource, &records, 0);
+    let rows: Vec<_> = tables.iter().map(|t| (t.name.as_str(), t.rows.num_rows())).collect();
+    assert_eq!(rows, [("t", 2), ("t_l", 65_536), ("t_l", 34_465)]);
+}
+
+#[test]
 fn tables_that_do_not_fit_together_are_refused() {
     let resource = resource(r#""l":{"items":{"type":"integer"}}"#);
     let records = [json!({"id": "a", "l": [1, 2]}), json!({"id": "b", "l": [3]})];
