@@ -1,9 +1,6 @@
 //! A file in the making: row groups, column by column.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -11,7 +8,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use pagemill_core::{Error, Result, resource::is_json};
-use pagemill_sink::{Encoder, recut::batch_bytes};
+use pagemill_sink::{Encoder, Workers, recut::batch_bytes};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -25,8 +22,8 @@ use parquet::{
 
 use crate::{Parquet, layout::Layout, pieces::Pieces, unfit};
 
-/// A batch of fewer bytes is encoded by one thread: to start another would take longer.
-const WORTH_A_THREAD: u64 = 256 << 10;
+/// A batch of fewer bytes is encoded by one thread: to have others help would take longer.
+const WORTH_HELP: u64 = 256 << 10;
 
 /// A file in the making.
 pub(crate) struct ParquetEncoder {
@@ -37,6 +34,7 @@ pub(crate) struct ParquetEncoder {
     file: Option<File>,
     group: Option<Group>,
     taken: usize,
+    workers: Workers,
 }
 
 /// A file that was begun.
@@ -59,7 +57,7 @@ struct Column {
 
 impl ParquetEncoder {
     pub(crate) fn new(options: Parquet, properties: WriterPropertiesBuilder, schema: SchemaRef) -> Self {
-        Self { options, properties, schema, file: None, group: None, taken: 0 }
+        Self { options, properties, schema, file: None, group: None, taken: 0, workers: Workers::none() }
     }
 
     /// The file, begun if it is not: `first` are its first rows, if it has any.
@@ -87,7 +85,6 @@ impl ParquetEncoder {
     }
 
     fn write_some(&mut self, rows: &RecordBatch) -> Result<()> {
-        let threads = if batch_bytes(rows, 0, rows.num_rows()) < WORTH_A_THREAD { 1 } else { self.options.threads };
         let mut group = match self.group.take() {
             Some(group) => group,
             None => {
@@ -103,8 +100,12 @@ impl ParquetEncoder {
             }
         };
         group.rows += rows.num_rows();
-        let work = group.columns.iter_mut().zip(rows.columns()).collect();
-        each(threads, work, |(column, values)| column.write(values)).map_err(refused)?;
+        let small = batch_bytes(rows, 0, rows.num_rows()) < WORTH_HELP;
+        let alone = Workers::none();
+        let workers = if small { &alone } else { &self.workers };
+        let work = group.columns.into_iter().zip(rows.columns().to_vec()).collect();
+        let columns = workers.each(work, |(column, values): (Column, ArrayRef)| column.write(&values))?;
+        group.columns = columns.into_iter().collect::<ParquetResult<_>>().map_err(refused)?;
         let full = group.rows >= self.options.row_group_rows || group.bytes() >= self.options.row_group_bytes;
         self.group = Some(group);
         if full { self.end_group() } else { Ok(()) }
@@ -113,11 +114,13 @@ impl ParquetEncoder {
     /// Writes the row group out. Its pages are let go one by one.
     fn end_group(&mut self) -> Result<()> {
         let Some(group) = self.group.take() else { return Ok(()) };
-        let chunks = each(self.options.threads, group.columns, Column::close).map_err(refused)?;
+        let chunks = self.workers.each(group.columns, Column::close)?;
         let file = self.file(None)?;
         let end = || {
             let mut group = file.writer.next_row_group()?;
-            chunks.into_iter().flatten().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            for column in chunks {
+                column?.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            }
             group.close().map(drop)
         };
         end().map_err(refused)
@@ -125,6 +128,10 @@ impl ParquetEncoder {
 }
 
 impl Encoder for ParquetEncoder {
+    fn help(&mut self, workers: &Workers) {
+        self.workers = workers.clone();
+    }
+
     fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         if rows.schema_ref().fields() != self.schema.fields() {
             return Err(Error::internal("a batch is not of the announced columns"));
@@ -169,12 +176,13 @@ impl Group {
 }
 
 impl Column {
-    fn write(&mut self, values: &ArrayRef) -> ParquetResult<()> {
+    /// The column, with more values.
+    fn write(mut self, values: &ArrayRef) -> ParquetResult<Self> {
         let mut writers = self.leaves.iter_mut();
         for leaf in compute_leaves(&self.field, values)? {
             writers.next().ok_or_else(|| ParquetError::General("a leaf too many".into()))?.write(&leaf)?;
         }
-        Ok(())
+        Ok(self)
     }
 
     fn close(self) -> ParquetResult<Vec<ArrowColumnChunk>> {
@@ -187,39 +195,6 @@ fn leaves(field: &FieldRef) -> usize {
     let mut leaves = Vec::new();
     crate::json_leaves(field, &mut leaves);
     leaves.len()
-}
-
-/// Does `work` for each item, on up to `threads` threads, of which this is one. The results are in the items' order.
-fn each<T: Send, R: Send>(
-    threads: usize,
-    items: Vec<T>,
-    work: impl Fn(T) -> ParquetResult<R> + Sync,
-) -> ParquetResult<Vec<R>> {
-    let threads = threads.min(items.len());
-    if threads <= 1 {
-        return items.into_iter().map(work).collect();
-    }
-    let mut results: Vec<Option<ParquetResult<R>>> = items.iter().map(|_| None).collect();
-    let queue = Mutex::new(items.into_iter().zip(&mut results));
-    // The lock is held for as long as it takes to get the next item.
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let run = || {
-        while let Some((item, result)) = next() {
-            *result = Some(work(item));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            // Without another thread, this one does it all.
-            let spawned = thread::Builder::new().name("pagemill-column".to_owned()).spawn_scoped(scope, run);
-            if spawned.is_err() {
-                break;
-            }
-        }
-        run();
-    });
-    drop(queue);
-    results.into_iter().map(|r| r.unwrap_or_else(|| Err(ParquetError::General("a thread stopped".into())))).collect()
 }
 
 fn refused(error: ParquetError) -> Error {

@@ -19,7 +19,7 @@ mod encoder;
 pub mod layout;
 mod pieces;
 
-use std::{num::NonZero, sync::Arc};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pagemill_core::{Error, Result, resource::is_json};
@@ -44,9 +44,6 @@ const DICTIONARY_BYTES: usize = 256 << 10;
 /// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
 /// dozens of columns that is most of the memory that encoding takes.
 const PAGE_BYTES: usize = 256 << 10;
-
-/// Threads for one table, unless [`Parquet::threads`] says otherwise: beyond these, one column is what is waited for.
-const MOST_THREADS: usize = 4;
 
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +84,11 @@ pub struct Parquet {
     compression: Compression,
     row_group_rows: usize,
     row_group_bytes: usize,
-    threads: usize,
 }
 
 impl Default for Parquet {
     fn default() -> Self {
-        Self {
-            compression: Compression::default(),
-            row_group_rows: 1_000_000,
-            row_group_bytes: 128 << 20,
-            threads: std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS),
-        }
+        Self { compression: Compression::default(), row_group_rows: 1_000_000, row_group_bytes: 128 << 20 }
     }
 }
 
@@ -127,14 +118,6 @@ impl Parquet {
     #[must_use]
     pub fn row_group_bytes(mut self, bytes: usize) -> Self {
         self.row_group_bytes = bytes.max(1);
-        self
-    }
-
-    /// The most threads that encode the columns of one table (at least 1; by default one for each processor, up to 4).
-    /// The bytes do not depend on it.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.max(1);
         self
     }
 

@@ -1,10 +1,13 @@
-//! One thread a table: recut, encode, hash.
+//! A table's encoder: recut, encode, hash.
 //!
 //! Encoding is work for a processor, so it stays off the threads that serve the network. A table's rows are encoded in their
-//! order by one thread; tables run beside each other, and the system spreads them over its processors. What a
-//! thread does depends on the commands it is sent and not on when it does it.
+//! order, by one of the [`Workers`] at a time; tables run beside each other. What is written depends on the commands
+//! that a table is sent and not on when, or by which thread, they are carried out.
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
@@ -18,6 +21,7 @@ use crate::{
     layout::part_name,
     manifest::hex,
     store::Part,
+    workers::Workers,
 };
 
 /// Batches that may wait for a table's encoder.
@@ -30,6 +34,8 @@ enum Command {
     Measure(oneshot::Sender<u64>),
     /// Ends the current part, or makes one without rows.
     Finish(oneshot::Sender<()>),
+    /// Ends it all; what was not finished is lost.
+    End(oneshot::Sender<()>),
 }
 
 /// How a table is written.
@@ -41,38 +47,36 @@ pub(crate) struct Spec {
     pub(crate) batch_bytes: u64,
 }
 
-/// The way to a table's thread.
-pub(crate) struct TableThread {
-    queue: Option<mpsc::Sender<Command>>,
-    ended: Option<oneshot::Receiver<()>>,
-    thread: Option<JoinHandle<()>>,
+/// The way to a table's encoder.
+pub(crate) struct TableQueue {
+    queue: mpsc::Sender<Command>,
+    table: Arc<Table>,
+    workers: Workers,
     failure: Arc<Failure>,
 }
 
-impl TableThread {
-    pub(crate) fn spawn(spec: Spec, jobs: Jobs, failure: Arc<Failure>) -> Result<Self> {
-        let (queue, mut commands) = mpsc::channel(QUEUE);
-        let (alive, ended) = oneshot::channel::<()>();
+/// A table at work: one thread at a time carries out its commands, in their order.
+struct Table {
+    /// True when a thread is at it, or will be: it looks for more commands before it leaves.
+    awake: AtomicBool,
+    work: Mutex<Work>,
+    failure: Arc<Failure>,
+}
+
+struct Work {
+    commands: mpsc::Receiver<Command>,
+    /// Until the end.
+    writer: Option<Writer>,
+}
+
+impl TableQueue {
+    pub(crate) fn start(spec: Spec, jobs: Jobs, failure: Arc<Failure>, workers: Workers) -> Self {
+        let (queue, commands) = mpsc::channel(QUEUE);
         let recut = Recut::new(spec.schema.clone(), spec.batch_rows, spec.batch_bytes);
-        let name = format!("pagemill-{}", spec.table);
-        let mut writer = Writer { spec, jobs, recut, part: None, next: 0 };
-        let seen = failure.clone();
-        let work = move || {
-            let _alive = alive;
-            while let Some(command) = commands.blocking_recv() {
-                if seen.is_set() {
-                    continue;
-                }
-                if let Err(error) = writer.obey(command) {
-                    seen.set(error);
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(work)
-            .map_err(|e| Error::io("cannot start a thread").because(e))?;
-        Ok(Self { queue: Some(queue), ended: Some(ended), thread: Some(thread), failure })
+        let writer = Writer { spec, jobs, recut, part: None, next: 0, workers: workers.clone() };
+        let work = Mutex::new(Work { commands, writer: Some(writer) });
+        let table = Arc::new(Table { awake: AtomicBool::new(false), work, failure: failure.clone() });
+        Self { queue, table, workers, failure }
     }
 
     /// Hands rows over; waits while too many are waiting.
@@ -99,36 +103,88 @@ impl TableThread {
         answer.await.map_err(|_| self.lost())
     }
 
-    /// Ends the thread and waits for it.
-    pub(crate) async fn stop(&mut self) {
-        self.queue = None;
-        if let Some(ended) = self.ended.take() {
+    /// Waits until all commands are carried out, or dropped after a failure, and the encoder is gone.
+    pub(crate) async fn stop(&self) {
+        let (answer, ended) = oneshot::channel();
+        if self.queue.send(Command::End(answer)).await.is_ok() {
+            Table::wake(&self.table, &self.workers);
             drop(ended.await);
         }
     }
 
     async fn send(&self, command: Command) -> Result<()> {
         self.failure.check()?;
-        let Some(queue) = &self.queue else { return Err(self.lost()) };
-        queue.send(command).await.map_err(|_| self.lost())
+        self.queue.send(command).await.map_err(|_| self.lost())?;
+        Table::wake(&self.table, &self.workers);
+        Ok(())
     }
 
     /// Why a command was not carried out.
     fn lost(&self) -> Error {
         if !self.failure.is_set() {
-            self.failure.set(Error::internal("an encoder's thread ended early"));
+            self.failure.set(Error::internal("an encoder ended early"));
         }
         self.failure.take()
     }
 }
 
-impl Drop for TableThread {
-    fn drop(&mut self) {
-        self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has shown itself as a lost answer.
-            drop(thread.join());
+impl Table {
+    /// Has the commands carried out by some thread.
+    fn wake(table: &Arc<Self>, workers: &Workers) {
+        if !table.awake.swap(true, Ordering::SeqCst) {
+            Self::hand_in(table, workers);
         }
+    }
+
+    fn hand_in(table: &Arc<Self>, workers: &Workers) {
+        let (table, on) = (Arc::clone(table), workers.clone());
+        workers.submit(move || Self::turn(&table, &on));
+    }
+
+    /// One command, after which it is the other tables' turn.
+    fn turn(table: &Arc<Self>, workers: &Workers) {
+        let mut work = table.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(command) = work.commands.try_recv() else {
+            drop(work);
+            table.awake.store(false, Ordering::SeqCst);
+            // A command may have come since, whose sender saw it awake.
+            let more = !table.work.lock().unwrap_or_else(PoisonError::into_inner).commands.is_empty();
+            if more {
+                Self::wake(table, workers);
+            }
+            return;
+        };
+        // Whatever becomes of this command, the next is looked for.
+        let _next = Next(table, workers);
+        match command {
+            Command::End(answer) => {
+                work.writer = None;
+                drop(work);
+                let _ = answer.send(());
+            }
+            // After a failure, commands are dropped, and with them the answers.
+            command if !table.failure.is_set() => {
+                // A writer that panics is gone.
+                let Some(mut writer) = work.writer.take() else { return };
+                match writer.obey(command) {
+                    Ok(()) => work.writer = Some(writer),
+                    Err(error) => table.failure.set(error),
+                }
+            }
+            _ => work.writer = None,
+        }
+    }
+}
+
+/// Hands the table in again when it is dropped.
+struct Next<'a>(&'a Arc<Table>, &'a Workers);
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failure.set(Error::internal("an encoder panicked"));
+        }
+        Table::hand_in(self.0, self.1);
     }
 }
 
@@ -138,6 +194,7 @@ struct Writer {
     recut: Recut,
     part: Option<OpenPart>,
     next: u32,
+    workers: Workers,
 }
 
 struct OpenPart {
@@ -166,6 +223,7 @@ impl Writer {
                 let _ = answer.send(());
                 Ok(())
             }
+            Command::End(_) => Ok(()),
         }
     }
 
@@ -204,7 +262,8 @@ impl Writer {
         }
         let name = part_name(self.next, self.spec.format.extension());
         self.next += 1;
-        let encoder = self.spec.format.encoder(self.spec.schema.clone())?;
+        let mut encoder = self.spec.format.encoder(self.spec.schema.clone())?;
+        encoder.help(&self.workers);
         let (table, file) = (self.spec.table.clone(), name.clone());
         self.jobs.post(move |store| store.create_part(&table, &file));
         Ok(OpenPart { name, encoder, hash: Sha256::new(), rows: 0, bytes: 0 })

@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::{
     AttemptId, Disk, Format, Manifest, RealDisk,
     committer::{Committer, Failure},
-    encode::{Spec, TableThread},
+    encode::{Spec, TableQueue},
     format::{TABLE_KEY, VERSION_KEY},
     layout::Layout,
     manifest::{MANIFEST_VERSION, TableEntry},
     recut::batch_bytes,
     store::{Opened, Store},
+    workers::Pool,
 };
 
 /// What the manifest and the files name as their writer.
@@ -45,13 +46,14 @@ pub struct FileSink {
 
 enum State {
     Idle,
-    /// Fields are dropped in this order: encoders first, then the committer that they send to.
+    /// Fields are dropped in this order: encoders first, then their threads, then the committer that they send to.
     Staging(Box<Staging>),
     Published(Receipt),
 }
 
 struct Staging {
     tables: Vec<TableState>,
+    _pool: Pool,
     committer: Committer,
     failure: Arc<Failure>,
     manifest: Manifest,
@@ -70,7 +72,7 @@ impl Drop for Staging {
 struct TableState {
     name: TableName,
     schema: SchemaRef,
-    thread: TableThread,
+    queue: TableQueue,
     /// Rows in the current part.
     rows: u64,
     /// Raw bytes taken since the current part was begun or last measured.
@@ -212,12 +214,13 @@ impl Sink for FileSink {
             return Ok(Some(checkpoint));
         }
         let mut states = Vec::with_capacity(specs.len());
+        let pool = Pool::start()?;
         for spec in specs {
             let (name, schema) = (spec.table.clone(), spec.schema.clone());
-            let thread = TableThread::spawn(spec, committer.jobs()?.clone(), failure.clone())?;
-            states.push(TableState { name, schema, thread, rows: 0, unmeasured: 0, parts: 0 });
+            let queue = TableQueue::start(spec, committer.jobs()?.clone(), failure.clone(), pool.workers());
+            states.push(TableState { name, schema, queue, rows: 0, unmeasured: 0, parts: 0 });
         }
-        let staging = Staging { tables: states, committer, failure, manifest, upto: None, open_page: false };
+        let staging = Staging { tables: states, _pool: pool, committer, failure, manifest, upto: None, open_page: false };
         self.state = State::Staging(Box::new(staging));
         Ok(None)
     }
@@ -238,7 +241,7 @@ impl Sink for FileSink {
         staging.open_page = true;
         state.rows += rows as u64;
         state.unmeasured += batch_bytes(&table.rows, 0, rows);
-        state.thread.write(table.rows, table.hold).await
+        state.queue.write(table.rows, table.hold).await
     }
 
     async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {
@@ -270,8 +273,8 @@ impl Sink for FileSink {
         (manifest.pages, manifest.rows, manifest.bad) = (upto.pages, upto.rows, upto.bad);
         manifest.summary = summary.clone();
         let receipt = staging.committer.jobs()?.call(move |store| store.publish(manifest)).await?;
-        for table in &mut staging.tables {
-            table.thread.stop().await;
+        for table in &staging.tables {
+            table.queue.stop().await;
         }
         let again = Receipt { already_published: true, ..receipt.clone() };
         self.state = State::Published(again);
@@ -279,13 +282,13 @@ impl Sink for FileSink {
     }
 
     async fn abort(&mut self) -> Result<()> {
-        let State::Staging(mut staging) = std::mem::replace(&mut self.state, State::Idle) else {
+        let State::Staging(staging) = std::mem::replace(&mut self.state, State::Idle) else {
             return Ok(());
         };
         // From here on the threads only empty their queues.
         staging.failure.set(Error::internal("the run was aborted"));
-        for table in &mut staging.tables {
-            table.thread.stop().await;
+        for table in &staging.tables {
+            table.queue.stop().await;
         }
         staging.committer.jobs()?.always(Store::abort).await
     }
@@ -305,12 +308,12 @@ impl Staging {
         for table in &mut self.tables {
             if table.unmeasured > 0 && table.unmeasured.saturating_mul(MEASURES) >= max_bytes {
                 table.unmeasured = 0;
-                answers.push((table.thread.measure().await?, &table.thread));
+                answers.push((table.queue.measure().await?, &table.queue));
             }
         }
         let mut full = false;
-        for (answer, thread) in answers {
-            full |= thread.answer(answer).await? >= max_bytes;
+        for (answer, queue) in answers {
+            full |= queue.answer(answer).await? >= max_bytes;
         }
         Ok(full)
     }
@@ -322,10 +325,10 @@ impl Staging {
             table.rows = 0;
             table.unmeasured = 0;
             table.parts += 1;
-            answers.push((table.thread.finish().await?, &table.thread));
+            answers.push((table.queue.finish().await?, &table.queue));
         }
-        for (answer, thread) in answers {
-            thread.answer(answer).await?;
+        for (answer, queue) in answers {
+            queue.answer(answer).await?;
         }
         self.committer.jobs()?.call(move |store| store.end_segment(&upto)).await
     }

@@ -4,6 +4,8 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
 use pagemill_core::Result;
 
+use crate::Workers;
+
 /// The key of the schema's metadata under which [`FileSink`](crate::FileSink) tells an encoder its table's name.
 pub const TABLE_KEY: &str = "pagemill.table";
 
@@ -33,6 +35,11 @@ pub trait Format: Send + Sync {
 
 /// One file in the making: synchronous, over memory.
 pub trait Encoder: Send {
+    /// Gives the encoder threads that may do parts of its work. The bytes do not depend on them.
+    fn help(&mut self, workers: &Workers) {
+        let _ = workers;
+    }
+
     /// Takes rows. They are of the schema given to [`Format::encoder`].
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //! | [`format`](mod@format) | [`Format`] and [`Encoder`]: rows in, bytes of a file out; no I/O |
 //! | [`recut`] | [`Recut`]: batches of a size that depends on the rows alone |
 //! | [`file_sink`] | [`FileSink`]: the sink itself; read its `commit` to see the whole |
-//! | `encode` | one thread a table: recut, encode, hash |
+//! | `encode` | a table's encoder: recut, encode, hash |
+//! | `workers` | [`Workers`]: the threads that encode, one for each processor |
 //! | `committer` | the one thread that touches the disk |
 //! | `store` | what that thread does: lock, recover, write parts, publish, abort |
 //! | [`layout`] | which path is what |
@@ -29,6 +30,7 @@ pub mod layout;
 pub mod manifest;
 pub mod recut;
 mod store;
+mod workers;
 
 pub use disk::{Disk, RealDisk};
 pub use file_sink::FileSink;
@@ -36,3 +38,4 @@ pub use format::{Encoder, Format};
 pub use layout::AttemptId;
 pub use manifest::Manifest;
 pub use recut::Recut;
+pub use workers::Workers;

@@ -1,0 +1,255 @@
+//! The threads that encode.
+//!
+//! There are as many as there are processors, whatever the number of tables: each thread keeps memory of its own for
+//! what it allocates, and that of a few is used again and again. A thread takes the next piece of work that is ready, so
+//! one large table does not wait for itself: its columns are pieces of work, too.
+
+use std::{
+    collections::VecDeque,
+    num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use pagemill_core::{Error, Result};
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The way to threads that take work.
+///
+/// Who has no threads to give it to does it alone: [`Workers::none`].
+#[derive(Clone)]
+pub struct Workers(Option<Arc<Queue>>);
+
+/// The threads. Dropping it waits until all work that was handed in is done.
+pub(crate) struct Pool {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    tasks: VecDeque<Task>,
+    closed: bool,
+}
+
+impl Pool {
+    /// A thread for each processor.
+    pub(crate) fn start() -> Result<Self> {
+        let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut pool = Self { queue: Arc::default(), threads: Vec::new() };
+        for _ in 0..wanted {
+            let queue = Arc::clone(&pool.queue);
+            let thread = std::thread::Builder::new().name("pagemill-encode".to_owned()).spawn(move || {
+                while let Some(task) = queue.next() {
+                    // Whoever waits for a piece of work finds out that it was not done.
+                    drop(catch_unwind(AssertUnwindSafe(task)));
+                }
+            });
+            match thread {
+                Ok(thread) => pool.threads.push(thread),
+                Err(error) if pool.threads.is_empty() => {
+                    return Err(Error::io("cannot start a thread").because(error));
+                }
+                // Fewer will do.
+                Err(_) => break,
+            }
+        }
+        Ok(pool)
+    }
+
+    /// The way to them.
+    pub(crate) fn workers(&self) -> Workers {
+        Workers(Some(Arc::clone(&self.queue)))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.more.notify_all();
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: Task) {
+        self.lock().tasks.push_back(task);
+        self.more.notify_one();
+    }
+
+    /// The next task; waits for it. `None` when there will be none.
+    fn next(&self) -> Option<Task> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(task) = waiting.tasks.pop_front() {
+                return Some(task);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Workers {
+    /// No threads but the caller's own.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Hands a task in. It is done at some time, by one of the threads.
+    pub(crate) fn submit(&self, task: impl FnOnce() + Send + 'static) {
+        match &self.0 {
+            Some(queue) => queue.push(Box::new(task)),
+            None => task(),
+        }
+    }
+
+    /// Does `work` for each item, by this thread and whichever others have nothing else to do. The results are in the
+    /// items' order.
+    ///
+    /// # Errors
+    /// [`Internal`](pagemill_core::ErrorKind::Internal) when `work` panics on another thread.
+    pub fn each<T, R>(&self, items: Vec<T>, work: impl Fn(T) -> R + Send + Sync + 'static) -> Result<Vec<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let Some(queue) = self.0.as_ref().filter(|_| items.len() > 1) else {
+            return Ok(items.into_iter().map(work).collect());
+        };
+        let total = items.len();
+        let round = Arc::new(Round {
+            state: Mutex::new(State { items: items.into_iter().enumerate(), results: Vec::with_capacity(total), left: total }),
+            done: Condvar::new(),
+            work,
+        });
+        // A helper that comes late finds nothing to do.
+        let helpers = std::thread::available_parallelism().map_or(1, NonZero::get).min(total) - 1;
+        for _ in 0..helpers {
+            let round = Arc::clone(&round);
+            queue.push(Box::new(move || round.help()));
+        }
+        round.help();
+        let mut state = round.lock();
+        while state.left > 0 {
+            state = round.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut results = std::mem::take(&mut state.results);
+        results.sort_unstable_by_key(|(at, _)| *at);
+        if results.len() < total {
+            return Err(Error::internal("an encoder's thread ended early"));
+        }
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Workers(some)" } else { "Workers(none)" })
+    }
+}
+
+/// Items that several threads work on.
+struct Round<T, R, F> {
+    state: Mutex<State<T, R>>,
+    done: Condvar,
+    work: F,
+}
+
+struct State<T, R> {
+    items: std::iter::Enumerate<std::vec::IntoIter<T>>,
+    results: Vec<(usize, R)>,
+    /// Items that are not done.
+    left: usize,
+}
+
+impl<T, R, F: Fn(T) -> R> Round<T, R, F> {
+    fn lock(&self) -> MutexGuard<'_, State<T, R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn help(&self) {
+        loop {
+            let Some((at, item)) = self.lock().items.next() else { return };
+            // Counted as done even when it panics: nobody may wait for it.
+            let counted = Counted(self);
+            let result = (self.work)(item);
+            self.lock().results.push((at, result));
+            drop(counted);
+        }
+    }
+}
+
+struct Counted<'a, T, R, F: Fn(T) -> R>(&'a Round<T, R, F>);
+
+impl<T, R, F: Fn(T) -> R> Drop for Counted<'_, T, R, F> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.left -= 1;
+        if state.left == 0 {
+            self.0.done.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_with_and_without_threads() {
+        let pool = Pool::start().expect("threads");
+        for workers in [pool.workers(), Workers::none()] {
+            for items in [0, 1, 2, 1_000usize] {
+                let squares = workers.each((0..items).collect(), |n| n * n).expect("done");
+                assert_eq!(squares, (0..items).map(|n| n * n).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_within_tasks_end_though_all_threads_are_busy_with_them() {
+        let pool = Pool::start().expect("threads");
+        let sum = Arc::new(AtomicUsize::new(0));
+        for _ in 0..50 {
+            let (workers, sum) = (pool.workers(), Arc::clone(&sum));
+            pool.workers().submit(move || {
+                let some = workers.each((0..20usize).collect(), |n| n).expect("done");
+                sum.fetch_add(some.iter().sum(), Ordering::SeqCst);
+            });
+        }
+        drop(pool);
+        assert_eq!(sum.load(Ordering::SeqCst), 50 * 190, "dropping the pool waits for the work");
+    }
+
+    #[test]
+    fn a_panic_is_an_error_for_those_who_wait_and_the_threads_go_on() {
+        let pool = Pool::start().expect("threads");
+        pool.workers().submit(|| panic!("on purpose"));
+        let workers = pool.workers();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            workers.each((0..100).collect(), |n: i32| assert!(n != 50, "on purpose"))
+        }));
+        assert!(!matches!(result, Ok(Ok(_))));
+        assert_eq!(workers.each(vec![1, 2, 3], |n| n).expect("done"), [1, 2, 3]);
+    }
+}
