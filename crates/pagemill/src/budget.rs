@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn items_are_counted_at_all_depths() {
-        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![Some(2)])]);
+        let lists =
+            ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![Some(2)])]);
         assert_eq!(items(&lists), 3);
         assert_eq!(items(batch().column(0)), 0);
     }

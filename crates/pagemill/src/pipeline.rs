@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use futures::{TryStreamExt, future};
 use pagemill_core::{
-    BadRecord, Batch, Checkpoint, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Run, Sink, Slot, Source, Table, TableName,
-    TableSchema, Transform, quarantine,
+    BadRecord, Batch, Checkpoint, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Run, Sink, Slot, Source,
+    Table, TableName, TableSchema, Transform, quarantine,
 };
 
 use crate::{
@@ -196,11 +196,7 @@ impl Pipeline {
 /// Applies the transform on a thread of its own: it is work for a processor, and the reactor has other things to do.
 ///
 /// The tables hold the batch's share of the budget; its records are let go.
-async fn transformed(
-    transform: Arc<dyn Transform>,
-    batch: Batch,
-    hold: Hold,
-) -> Result<(Option<PageEnd>, Vec<Table>)> {
+async fn transformed(transform: Arc<dyn Transform>, batch: Batch, hold: Hold) -> Result<(Option<PageEnd>, Vec<Table>)> {
     let work = move || {
         let mut tables = transform.apply(&batch)?;
         tables.iter_mut().for_each(|table| table.hold = hold.clone());

@@ -4,17 +4,22 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use arrow::{
-    array::{Int64Array, RecordBatch},
-    compute::take_record_batch,
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+    compute::{concat_batches, take_record_batch},
 };
 use bytes::Bytes;
 use pagemill_core::{Checkpoint, Cursor, Hold, Position, Run, Sink, Table, TableName, TableSchema};
-use pagemill_sink::{FileSink, conformance::format::edge_values};
+use pagemill_sink::{
+    FileSink, Format, Recut,
+    conformance::format::edge_values,
+    format::{TABLE_KEY, VERSION_KEY},
+};
 use pagemill_sink_parquet::Parquet;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReaderBuilder, basic::Encoding};
 
 fn name(name: &str) -> TableName {
     TableName::new(name).expect("a name")
@@ -71,4 +76,48 @@ async fn the_same_rows_give_the_same_files_and_come_back() {
         }
     }
     assert_eq!(from, 20_000);
+}
+
+/// Rows of more than a megabyte: an identifier, a word that repeats, an ordinal, a long text.
+fn wide() -> RecordBatch {
+    let text = |n: i64| format!("{n:04} {}", "abcdefghij".repeat((n % 90) as usize));
+    let columns: [(&str, ArrayRef); 4] = [
+        ("id", Arc::new((0..5_000).map(|n| Some(format!("U{}", n * 7_919 % 5_003))).collect::<StringArray>())),
+        ("kind", Arc::new((0..5_000).map(|n| ["user", "bot"].get(n % 3).copied()).collect::<StringArray>())),
+        ("_row", Arc::new(Int64Array::from_iter_values(0..5_000))),
+        ("text", Arc::new((0..5_000).map(|n| Some(text(n))).collect::<StringArray>())),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("fits")
+}
+
+#[tokio::test]
+async fn threads_leave_no_trace_and_columns_are_written_as_their_first_rows_suggest() {
+    let (rows, dir) = (wide(), tempfile::tempdir().expect("dir"));
+    let mut sink = FileSink::new(dir.path().join("out"), Parquet::new().shared()).batches(2_000, 1 << 20);
+    let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new() };
+    sink.open(&run, &[TableSchema { name: name("m"), schema: rows.schema() }]).await.expect("opens");
+    sink.write(Table { name: name("m"), rows: rows.clone(), hold: Hold::default() }).await.expect("writes");
+    sink.checkpoint(Checkpoint { pages: 1, rows: 5_000, bad: 0, next: Position::End }).await.expect("checkpoint");
+    let receipt = sink.commit(&serde_json::Value::Null).await.expect("commits");
+    let file = fs::read(dir.path().join("out").join(&receipt.files[0].path)).expect("file");
+
+    let metadata = [(TABLE_KEY, "m"), (VERSION_KEY, env!("CARGO_PKG_VERSION"))];
+    let schema = rows.schema().as_ref().clone();
+    let schema = schema.with_metadata(metadata.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    let mut encoder = Parquet::new().encoder(Arc::new(schema)).expect("an encoder");
+    let mut recut = Recut::new(rows.schema(), 2_000, 1 << 20);
+    let mut write = |batch: RecordBatch| encoder.write(&batch);
+    recut.push(&rows, &mut write).expect("encodes");
+    recut.flush(&mut write).expect("encodes");
+    let alone = encoder.finish().expect("finishes").concat();
+    assert!(file == alone, "with threads: {} bytes, without: {}", file.len(), alone.len());
+
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).expect("opens");
+    let group = reader.metadata().row_group(0).clone();
+    let encodings = |column: usize| group.column(column).encodings().collect::<Vec<_>>();
+    let dictionaries: Vec<_> = group.columns().iter().map(|c| c.dictionary_page_offset().is_some()).collect();
+    assert_eq!(dictionaries, [false, true, false, false]);
+    assert!(encodings(0).contains(&Encoding::PLAIN) && encodings(2).contains(&Encoding::DELTA_BINARY_PACKED));
+    let read: Vec<_> = reader.build().expect("builds").map(|b| b.expect("reads")).collect();
+    assert_eq!(concat_batches(&rows.schema(), &read).expect("batches").columns(), rows.columns());
 }

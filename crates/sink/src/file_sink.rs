@@ -220,7 +220,8 @@ impl Sink for FileSink {
             let queue = TableQueue::start(spec, committer.jobs()?.clone(), failure.clone(), pool.workers());
             states.push(TableState { name, schema, queue, rows: 0, unmeasured: 0, parts: 0 });
         }
-        let staging = Staging { tables: states, _pool: pool, committer, failure, manifest, upto: None, open_page: false };
+        let staging =
+            Staging { tables: states, _pool: pool, committer, failure, manifest, upto: None, open_page: false };
         self.state = State::Staging(Box::new(staging));
         Ok(None)
     }

@@ -138,8 +138,18 @@ enum Gather {
     Int(PrimitiveBuilder<Int64Type>),
     Float(PrimitiveBuilder<Float64Type>),
     Time(PrimitiveBuilder<TimestampMicrosecondType>),
-    Struct { fields: Fields, columns: Vec<Gather>, nulls: NullBufferBuilder, rows: usize },
-    List { item: FieldRef, items: Box<Gather>, offsets: Vec<i32>, nulls: NullBufferBuilder },
+    Struct {
+        fields: Fields,
+        columns: Vec<Gather>,
+        nulls: NullBufferBuilder,
+        rows: usize,
+    },
+    List {
+        item: FieldRef,
+        items: Box<Gather>,
+        offsets: Vec<i32>,
+        nulls: NullBufferBuilder,
+    },
     /// Of a type that no resource has: copied when the batch is cut.
     Other(Vec<ArrayRef>),
 }
@@ -202,7 +212,8 @@ impl Gather {
                 // Offsets are never negative, nor do they descend.
                 items.append(list.values(), *first as usize, (last - first) as usize)?;
                 let base = offsets.last().copied().unwrap_or_default();
-                let end = base.checked_add(last - first).ok_or_else(|| Error::data("a batch is too large for lists"))?;
+                let end =
+                    base.checked_add(last - first).ok_or_else(|| Error::data("a batch is too large for lists"))?;
                 debug_assert!(end >= base);
                 offsets.extend(ends.iter().skip(1).map(|at| base + (at - first)));
                 append_nulls(nulls, array, from, len);
@@ -250,7 +261,12 @@ impl Gather {
     }
 }
 
-fn append<T: ArrowPrimitiveType>(to: &mut PrimitiveBuilder<T>, array: &ArrayRef, from: usize, len: usize) -> Result<()> {
+fn append<T: ArrowPrimitiveType>(
+    to: &mut PrimitiveBuilder<T>,
+    array: &ArrayRef,
+    from: usize,
+    len: usize,
+) -> Result<()> {
     let array: &PrimitiveArray<T> = array.as_primitive_opt().ok_or_else(strange)?;
     to.append_array(&array.slice(from, len));
     Ok(())

@@ -136,7 +136,11 @@ impl Workers {
         };
         let total = items.len();
         let round = Arc::new(Round {
-            state: Mutex::new(State { items: items.into_iter().enumerate(), results: Vec::with_capacity(total), left: total }),
+            state: Mutex::new(State {
+                items: items.into_iter().enumerate(),
+                results: Vec::with_capacity(total),
+                left: total,
+            }),
             done: Condvar::new(),
             work,
         });

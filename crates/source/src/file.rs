@@ -272,17 +272,9 @@ impl Origin {
 
 /// A read of up to `chunk` bytes, filled as far as the input goes on; empty at its end.
 fn read_chunk(file: &mut dyn Read, chunk: usize) -> io::Result<Bytes> {
-    let mut buffer = vec![0; chunk];
-    let mut filled = 0;
-    while filled < chunk {
-        match file.read(buffer.get_mut(filled..).unwrap_or_default()) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
+    // Not `vec![0; chunk]`: what is read into need not be cleared before.
+    let mut buffer = Vec::with_capacity(chunk);
+    file.take(chunk as u64).read_to_end(&mut buffer)?;
     Ok(buffer.into())
 }
 
