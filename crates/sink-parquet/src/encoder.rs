@@ -12,7 +12,9 @@ use pagemill_sink::{Encoder, Workers, recut::batch_bytes};
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+        arrow_writer::{
+            ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+        },
     },
     basic::Encoding,
     errors::{ParquetError, Result as ParquetResult},
@@ -20,7 +22,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use crate::{Parquet, layout::Layout, pieces::Pieces, unfit};
+use crate::{Parquet, layout::Layout, pages::PagesFactory, pieces::Pieces, unfit};
 
 /// A batch of fewer bytes is encoded by one thread: to have others help would take longer.
 const WORTH_HELP: u64 = 256 << 10;
@@ -77,7 +79,10 @@ impl ParquetEncoder {
             }
             // The footer says it once, in its own place, and not again inside the Arrow schema.
             let plain = Arc::new(Schema::new(self.schema.fields().clone()));
-            let begun = ArrowWriter::try_new(Pieces::default(), plain, Some(properties.build()));
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties.build())
+                .with_page_store_factory(Arc::new(PagesFactory));
+            let begun = ArrowWriter::try_new_with_options(Pieces::default(), plain, options);
             let (writer, columns) = begun.and_then(ArrowWriter::into_serialized_writer).map_err(unfit)?;
             self.file = Some(File { writer, columns });
         }

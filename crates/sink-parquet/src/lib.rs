@@ -13,10 +13,12 @@
 //! |---|---|
 //! | `encoder` | a file in the making: row groups, column by column |
 //! | [`layout`](mod@layout) | how a column is written, by its first rows |
+//! | `pages` | the pages of a column until their row group is written |
 //! | `pieces` | the bytes of a file until they are taken |
 
 mod encoder;
 pub mod layout;
+mod pages;
 mod pieces;
 
 use std::sync::Arc;
@@ -88,12 +90,12 @@ pub struct Parquet {
 
 impl Default for Parquet {
     fn default() -> Self {
-        Self { compression: Compression::default(), row_group_rows: 1_000_000, row_group_bytes: 128 << 20 }
+        Self { compression: Compression::default(), row_group_rows: 131_072, row_group_bytes: 128 << 20 }
     }
 }
 
 impl Parquet {
-    /// Zstandard of level 1, row groups of at most 1,000,000 rows or about 128 MiB.
+    /// Zstandard of level 1, row groups of at most 131,072 rows or about 128 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
