@@ -92,13 +92,21 @@ pub(crate) fn decode(output: &OutputOptions) -> json::Options {
     let share = |full: usize| usize::try_from(output.memory.0.min(FULL) * full as u64 / FULL).unwrap_or(full);
     let elements = share(defaults.limits.elements);
     let limits = json::Limits { bad_records: output.max_bad_records, elements, ..defaults.limits };
-    let (batch_rows, batch_bytes) = (share(defaults.batch_rows), share(defaults.batch_bytes));
+    let batch_rows = share(defaults.batch_rows);
+    // Some dozens may be on their way at a time.
+    let batch_bytes =
+        usize::try_from(output.memory.0 / 128).map_or(defaults.batch_bytes, |b| b.min(defaults.batch_bytes));
     json::Options { unknown: output.unknown.into(), limits, batch_rows, batch_bytes, ..defaults }
 }
 
-/// Bytes of decoded pages that may wait, and of batches on their way to the files: an eighth of the memory each.
+/// Bytes of decoded pages that may wait: an eighth of the memory.
 pub(crate) fn page_budget(output: &OutputOptions) -> usize {
     usize::try_from(output.memory.0 / 8).unwrap_or(usize::MAX)
+}
+
+/// Bytes of batches on their way to the files: a sixteenth of the memory.
+fn pipeline_budget(output: &OutputOptions) -> usize {
+    usize::try_from(output.memory.0 / 16).unwrap_or(usize::MAX)
 }
 
 /// The pipeline behind a source.
@@ -118,7 +126,7 @@ pub(crate) fn pipeline(
     let mut pipeline = Pipeline::new(source, transform, FileSink::new(out, format))
         .slot(output.slot.clone())
         .max_bad_records(output.max_bad_records)
-        .memory(page_budget(output))
+        .memory(pipeline_budget(output))
         .config("resource", resource.name())
         .config("layout", if output.nested { "nested" } else { "flat" })
         .config("unknown", format!("{:?}", output.unknown).to_lowercase());
@@ -132,8 +140,7 @@ pub(crate) fn pipeline(
     Ok(pipeline)
 }
 
-/// The format of the files. A Parquet row group takes at most a sixteenth of the memory: while it is
-/// being written out, there are three of it.
+/// The format of the files. A Parquet row group takes at most a sixteenth of the memory.
 fn format(output: &OutputOptions) -> anyhow::Result<Arc<dyn Format>> {
     let (codec, level) = match output.compression.as_deref().map(|text| text.split_once(':').unwrap_or((text, ""))) {
         None => (None, ""),
