@@ -1,10 +1,13 @@
 //! Bytes of pages to record batches, against its peers, on one thread.
 //!
-//! - `pagemill`: strict, UTF-8 checked, all columns; `remote_data` kept as text. `16KiB`: fed in chunks as a socket would.
+//! - `pagemill`: strict, UTF-8 checked, all columns; `remote_data` kept as text, or left out. `16KiB`: fed in chunks as a
+//!   socket would.
 //! - `arrow-json`: its decoder with the same columns but `remote_data` and `_extra`, which it cannot make.
 //! - `simd-json tape`, with new buffers and with reused ones: parses in place, so a copy of the page is made first, and
 //!   counted alone as `memcpy`.
 //! - `sonic-rs`, `serde_json`: values.
+//!
+//! And `pagemill` alone with what may be hard for it: escapes everywhere, white space, members in any order, many unknown ones.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -12,7 +15,8 @@ use arrow::datatypes::Schema;
 use arrow_json::ReaderBuilder;
 use benches::{Corpus, decode, decoder, members};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use pagemill::EXTRA;
+use pagemill::{Decoder, EXTRA, json::Options};
+use pagemill_simulator::{PageOptions, Profile};
 
 /// The columns that arrow-json can make.
 fn peer_schema() -> Arc<Schema> {
@@ -59,6 +63,16 @@ fn benches(c: &mut Criterion) {
                 b.iter(|| {
                     let mut rows = 0;
                     decode(&mut decoder, &corpus.pages, chunk, |batch| rows += black_box(batch).num_rows());
+                    assert_eq!(rows, expected);
+                });
+            });
+        }
+        if corpus.name == "fat" {
+            let mut decoder = Decoder::new(&members().without("remote_data").expect("a field"), Options::default());
+            group.bench_function("pagemill, remote_data left out", |b| {
+                b.iter(|| {
+                    let mut rows = 0;
+                    decode(&mut decoder, &corpus.pages, usize::MAX, |batch| rows += black_box(batch).num_rows());
                     assert_eq!(rows, expected);
                 });
             });
@@ -115,5 +129,30 @@ fn benches(c: &mut Criterion) {
     }
 }
 
-criterion_group!(all, benches);
+fn odd(c: &mut Criterion) {
+    let lean = PageOptions { remote_data: false, ..PageOptions::default() };
+    let escaped = Profile { escaped: 10_000, ..Profile::clean() };
+    let corpora = [
+        Corpus::new("lean", 10, &lean),
+        Corpus::with_profile("ASCII-escaped", 10, &PageOptions { ascii: true, ..lean.clone() }, &escaped),
+        Corpus::new("pretty-printed", 10, &PageOptions { pretty: true, ..lean.clone() }),
+        Corpus::new("in random order", 10, &PageOptions { shuffled: true, ..lean.clone() }),
+        Corpus::new("200 unknown members", 10, &PageOptions { extra_members: 200, ..lean }),
+    ];
+    let mut group = c.benchmark_group("decode odd");
+    for corpus in corpora {
+        group.throughput(Throughput::Bytes(corpus.bytes())).sample_size(10);
+        let mut decoder = decoder();
+        group.bench_function(corpus.name, |b| {
+            b.iter(|| {
+                let mut rows = 0;
+                decode(&mut decoder, &corpus.pages, usize::MAX, |batch| rows += black_box(batch).num_rows() as u64);
+                assert_eq!(rows, corpus.members());
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(all, benches, odd);
 criterion_main!(all);

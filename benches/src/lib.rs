@@ -23,8 +23,14 @@ impl Corpus {
     /// `pages` pages by `options`, in which no value is odd.
     #[must_use]
     pub fn new(name: &'static str, pages: u64, options: &PageOptions) -> Self {
+        Self::with_profile(name, pages, options, &Profile::clean())
+    }
+
+    /// `pages` pages by `options` and `profile`.
+    #[must_use]
+    pub fn with_profile(name: &'static str, pages: u64, options: &PageOptions, profile: &Profile) -> Self {
         let make = |framing: Framing| {
-            let options = PageOptions { framing, profile: Profile::clean(), ..options.clone() };
+            let options = PageOptions { framing, profile: profile.clone(), ..options.clone() };
             (0..pages).map(|n| Bytes::from(members_page(1, n * PAGE..(n + 1) * PAGE, &options))).collect()
         };
         Self { name, pages: make(Framing::Envelope), lines: make(Framing::Lines) }

@@ -1,5 +1,7 @@
 //! Counting the values that are not in their columns.
 
+use std::collections::BTreeMap;
+
 use pagemill_core::{Misfits, Reason};
 
 /// A declared path, or the path of an object with unknown members.
@@ -21,13 +23,13 @@ impl Ids {
 #[derive(Debug)]
 pub(crate) struct Counter {
     ids: Ids,
-    counted: Misfits,
+    counted: BTreeMap<(u32, Reason), u64>,
     pending: Vec<(Id, Reason)>,
 }
 
 impl Counter {
     pub(crate) fn new(ids: Ids) -> Self {
-        Self { ids, counted: Misfits::default(), pending: Vec::new() }
+        Self { ids, counted: BTreeMap::new(), pending: Vec::new() }
     }
 
     #[inline]
@@ -47,9 +49,8 @@ impl Counter {
     fn keep_pending(&mut self) {
         self.pending.sort_unstable_by_key(|(id, reason)| (id.0, *reason));
         for same in self.pending.chunk_by(|a, b| a == b) {
-            let [(id, reason), ..] = same else { continue };
-            if let Some(path) = self.ids.0.get(id.0 as usize) {
-                self.counted.add(path, *reason, same.len() as u64);
+            if let [(id, reason), ..] = same {
+                *self.counted.entry((id.0, *reason)).or_default() += same.len() as u64;
             }
         }
         self.pending.clear();
@@ -63,6 +64,12 @@ impl Counter {
     /// What was counted, leaving nothing.
     pub(crate) fn take(&mut self) -> Misfits {
         self.pending.clear();
-        std::mem::take(&mut self.counted)
+        let mut misfits = Misfits::default();
+        for ((id, reason), count) in std::mem::take(&mut self.counted) {
+            if let Some(path) = self.ids.0.get(id as usize) {
+                misfits.add(path, reason, count);
+            }
+        }
+        misfits
     }
 }

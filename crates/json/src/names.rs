@@ -15,8 +15,12 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct UnknownNames {
     names: Vec<(u64, Text)>,
+    slots: Vec<u32>,
     seed: RandomState,
 }
+
+/// A slot without a name.
+const FREE: u32 = u32::MAX;
 
 /// Where an object's names begin.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +60,23 @@ impl UnknownNames {
 
     #[inline(never)]
     fn check_some_since(&mut self, mark: Mark, bytes: &[u8]) -> Parse<()> {
-        let names = &mut self.names[mark.0..];
+        let names = &self.names[mark.0..];
         let mut found = None;
         if names.len() > 1 {
-            names.sort_unstable_by_key(|(hash, name)| (*hash, name.open));
-            for same in names.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
-                let mut seen = std::collections::HashSet::new();
-                let doubled = same.iter().filter(|(_, name)| !seen.insert(plain(bytes, *name)));
-                found = doubled.map(|(_, name)| name.open).chain(found).min();
+            // Open addressing over a table at most half full, of positions in `names`.
+            let mask = (names.len() * 2).next_power_of_two() - 1;
+            self.slots.clear();
+            self.slots.resize(mask + 1, FREE);
+            'names: for (position, (hash, name)) in names.iter().enumerate() {
+                let mut slot = *hash as usize & mask;
+                while let Some((other_hash, other)) = names.get(self.slots[slot] as usize) {
+                    if other_hash == hash && plain(bytes, *other) == plain(bytes, *name) {
+                        found = Some(name.open);
+                        break 'names;
+                    }
+                    slot = (slot + 1) & mask;
+                }
+                self.slots[slot] = position as u32;
             }
         }
         self.names.truncate(mark.0);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::{
+    raw,
     scan::BLOCK,
     text,
     tokens::{Bad, Parse, Text, Tokens},
@@ -37,6 +38,7 @@ pub(crate) fn value(c: &mut Tokens<'_>, depth: usize) -> Parse<Range<usize>> {
                     kinds = kinds << 1 | u128::from(object);
                     open += 1;
                     if object {
+                        plain_members(&mut t);
                         name(&mut t)?;
                     }
                     continue;
@@ -58,6 +60,7 @@ pub(crate) fn value(c: &mut Tokens<'_>, depth: usize) -> Parse<Range<usize>> {
             };
             if !ended {
                 if object {
+                    plain_members(&mut t);
                     name(&mut t)?;
                 }
                 break;
@@ -82,6 +85,42 @@ pub(crate) fn unread(t: &mut Tokens<'_>, depth: usize) -> Parse<()> {
         }
         _ => Err(Bad::new(t.at, "an array or object that is not closed")),
     }
+}
+
+/// Passes members of the object here as long as they are plain: a name and a string without escapes, `true`, `false` or
+/// `null`, no white space, and another member behind. Stands at the name of the first that is not.
+#[inline(always)]
+fn plain_members(t: &mut Tokens<'_>) {
+    let Tokens { bytes, index, .. } = *t;
+    let (mut at, mut next) = (t.at, t.next);
+    let longest = t.limits.key.min(t.limits.string);
+    // Where the string ends that begins at `open`. The entry of one with escapes is so large that it seems too long.
+    let string = |open: usize, next: usize| {
+        let close = *index.get(next + 1)? as usize;
+        (close.wrapping_sub(open + 1) <= longest).then_some(close + 1)
+    };
+    while bytes.get(at) == Some(&b'"')
+        && let Some(colon) = string(at, next)
+        && let Some([b':', first]) = raw::chunk(bytes, colon)
+    {
+        let value = colon + 1;
+        let (end, entries) = match first {
+            b'"' => match string(value, next + 2) {
+                Some(end) => (end, 4),
+                None => break,
+            },
+            b't' if raw::chunk(bytes, value) == Some(b"true") => (value + 4, 2),
+            b'f' if raw::chunk(bytes, value) == Some(b"false") => (value + 5, 2),
+            b'n' if raw::chunk(bytes, value) == Some(b"null") => (value + 4, 2),
+            _ => break,
+        };
+        if bytes.get(end) != Some(&b',') {
+            break;
+        }
+        (at, next) = (end + 1, next + entries);
+    }
+    (t.at, t.next) = (at, next);
+    t.skip_space();
 }
 
 /// Passes a name, the colon after it, and the white space around that.

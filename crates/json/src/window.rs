@@ -161,7 +161,7 @@ impl Window {
         }
         self.bytes[..PAD].fill(b' ');
         self.len = 0;
-        self.found.clear(PIECE);
+        self.found.clear(4 * PIECE);
         (self.base, self.scanned, self.ended, self.carry) = (0, 0, false, Carry::default());
     }
 }

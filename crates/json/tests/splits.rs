@@ -5,7 +5,7 @@ mod support;
 use support::{all_kinds, comparable, decode, decoder};
 
 const RECORDS: &[&str] = &[
-    r#"{"id":"a","flag":true,"count":12,"size":0.5,"at":"2026-11-23T10:00:00.25+01:00","any":{"x":[1,{"y":"}"}]},"owner":{"id":"o","rank":3,"home":{"city":"Köln"}},"tags":["x","y\"\\"],"matrix":[[1,2],[],null,[3]],"parts":[{"name":"p","sizes":[1,2.5],"maker":{"id":"m"}},null,{},"odd"]}"#,
+    r#"{"id":"a","flag":true,"count":12,"size":0.5,"at":"2026-11-23T10:00:00.25+01:00","any":{"x":[1,{"y":"}"}],"a":"b", "c" : 1,"d":true ,"e":"é\"","g":null,"h":{"i":false,"j":"k"}},"owner":{"id":"o","rank":3,"home":{"city":"Köln"}},"tags":["x","y\"\\"],"matrix":[[1,2],[],null,[3]],"parts":[{"name":"p","sizes":[1,2.5],"maker":{"id":"m"}},null,{},"odd"]}"#,
     r#"{}"#,
     r#"{"id":17,"flag":"yes","count":1.5,"size":1152921504606846976,"at":"","owner":"me","tags":"x","matrix":[1,[2,"3"]],"unknown":{"a":[]},"parts":{}}"#,
     r#"{ "id" : "\u00e9\ud83d\ude00\n" , "tags" : [ ] , "any" : "text" , "owner" : { } }"#,

@@ -84,8 +84,9 @@ impl Sum {
 
     #[inline(always)]
     fn new(block: &Block, doubt: bool) -> Self {
-        let trouble = u32::from(block.control != 0) * Self::CONTROL | u32::from(doubt) * Self::DOUBT;
-        Self(block.open.count_ones() | block.close.count_ones() << 8 | trouble)
+        let control = if block.control != 0 { Self::CONTROL } else { 0 };
+        let doubt = if doubt { Self::DOUBT } else { 0 };
+        Self(block.open.count_ones() | (block.close.count_ones() << 8) | control | doubt)
     }
 
     /// How many brackets open.
@@ -380,7 +381,7 @@ mod tests {
             match byte {
                 b'"' if !was_escaped => {
                     in_string = !in_string;
-                    found.index.push(i as u32 | if in_string { 0 } else { backslash });
+                    found.index.push(if in_string { i as u32 } else { i as u32 | backslash });
                     backslash = 0;
                 }
                 b'{' | b'[' if !in_string => {
