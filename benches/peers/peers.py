@@ -8,7 +8,8 @@ Pagemill has, and in the first round the same values.
     --http      `pagemill export` of the same pages out of a server that holds them in memory, instead
     --memory    the memory of `convert` as pages grow in number and in size, instead
     --all       everything
-    --record    write what is printed to a file, with what it was measured on
+    --out       where the tables go; a folder in memory, such as one in /dev/shm, leaves the disk out of it
+    --record    write what is printed to a file, too
 
 Needs a network once, to fill target/venv-peers. The pages are made once, in target/peers.
 """
@@ -32,7 +33,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 VENV = ROOT / "target/venv-peers"
 WORK = ROOT / "target/peers"
-OUT = WORK / "out"
 PACKAGES = ["dlt[parquet]", "duckdb", "orjson", "polars", "pyarrow"]
 ACCOUNT = "62f44730-dd91-461e-bd6a-aedd9e0ad79d"
 RESOURCE = "instant-messaging/members"
@@ -48,9 +48,9 @@ SLOW = {"orjson-pyarrow": "orjson and pyarrow", "dlt": "dlt"}
 NOTES = """\
 The ratio is of the medians of seconds: how many times as long as pagemill a peer took. All write the eight tables as
 Parquet with Zstandard at level 1, and use all processors where they can. The seconds of pagemill are those of the whole
-process, with the checksums and syncs of its commit; those of a peer are its work alone, without the start of Python and
-the import of its packages. Pagemill's tables have more columns: of the account, the row, the length of each list, and
-what fits no other. The memory is the most that the process held, with Python where there is one.
+process, with the checksums and syncs of its commit, which wait for a disk; those of a peer are its work alone, without
+syncs, the start of Python and the import of its packages. Pagemill's tables have more columns: of the account, the row,
+the length of each list, and what fits no other. The memory is the most that the process held, with Python's.
 
 pyarrow and Polars have no type for any object and skip `remote_data`, which is more than half of the bytes. DuckDB's
 `read_json` is told the columns, and takes long for objects as large as a page; `from_json`, told the same types, is
@@ -105,12 +105,12 @@ def script(name, *arguments):
     return [sys.executable, HERE / name, *arguments]
 
 
-def fresh(name):
+def fresh(arguments, name):
     """A folder that is not there yet; Pagemill has another beside it."""
-    for folder in (OUT / name, OUT / f"{name}.pagemill"):
+    for folder in (arguments.out / name, arguments.out / f"{name}.pagemill"):
         shutil.rmtree(folder, ignore_errors=True)
-    OUT.mkdir(parents=True, exist_ok=True)
-    return OUT / name
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    return arguments.out / name
 
 
 def reported(made, records):
@@ -121,18 +121,19 @@ def reported(made, records):
     return made
 
 
-def convert(pagemill, pages, records, name=PAGEMILL):
-    options = ["--resource", RESOURCE, "--account", ACCOUNT, "--out", fresh(name), "--json"]
-    return reported(run([pagemill, "convert", pages, *options]), records)
+def convert(arguments, pages, records):
+    options = ["--resource", RESOURCE, "--account", ACCOUNT, "--out", fresh(arguments, PAGEMILL), "--json"]
+    return reported(run([arguments.pagemill, "convert", pages, *options]), records)
 
 
-def export(pagemill, url, records):
-    options = ["--account", ACCOUNT, "--out", fresh("export"), "--base-url", url, "--limit", "1000", "--json"]
-    return reported(run([pagemill, "export", RESOURCE, *options], TRUTO_API_TOKEN="any"), records)
+def export(arguments, url, records):
+    options = ["--account", ACCOUNT, "--out", fresh(arguments, "export"), "--json"]
+    options += ["--base-url", url, "--limit", "1000"]
+    return reported(run([arguments.pagemill, "export", RESOURCE, *options], TRUTO_API_TOKEN="any"), records)
 
 
-def peer(name, pages):
-    made = run(script("others.py", name, pages, fresh(name)))
+def peer(arguments, name, pages):
+    made = run(script("others.py", name, pages, fresh(arguments, name)))
     return dataclasses.replace(made, **json.loads(made.printed.splitlines()[-1]))
 
 
@@ -225,11 +226,11 @@ def compared(arguments, pages):
     """Pagemill and its peers, files to files."""
 
     def checked(name, at):
-        made = peer(name, pages)
-        run(script("check.py", *(["--values"] if at == 0 else []), OUT / PAGEMILL, OUT / name))
+        made = peer(arguments, name, pages)
+        run(script("check.py", *(["--values"] if at == 0 else []), arguments.out / PAGEMILL, arguments.out / name))
         return made
 
-    jobs = {PAGEMILL: (arguments.rounds, lambda _: convert(arguments.pagemill, pages, arguments.pages * 1_000))}
+    jobs = {PAGEMILL: (arguments.rounds, lambda _: convert(arguments, pages, arguments.pages * 1_000))}
     for names, most in ((FAST, arguments.rounds), (SLOW, arguments.slow_rounds)):
         jobs |= {name: (most, lambda at, name=name: checked(name, at)) for name in names if most}
     return peers_report(arguments, size(pages), rounds(arguments.rounds, jobs))
@@ -250,9 +251,9 @@ def served(arguments, pages):
     servers = [serve(pages, milliseconds) for milliseconds in (0, wait)]
     try:
         urls = [server.stdout.readline().strip() for server in servers]
-        jobs = {"convert": (arguments.rounds, lambda _: convert(arguments.pagemill, pages, records))}
+        jobs = {"convert": (arguments.rounds, lambda _: convert(arguments, pages, records))}
         for name, url in zip(("export", "export, late"), urls):
-            jobs[name] = (arguments.rounds, lambda _, url=url: export(arguments.pagemill, url, records))
+            jobs[name] = (arguments.rounds, lambda _, url=url: export(arguments, url, records))
         runs = rounds(arguments.rounds, jobs)
     finally:
         for server in servers:
@@ -295,7 +296,7 @@ def remembered(arguments, pages):
         names = [f"{counts[0]} pages", f"{counts[1]:,} pages", f"one page of {sizes[2] / (1 << 30):.2f} GiB"]
         jobs = {}
         for name, folder, count in zip(names, folders, counts):
-            job = lambda _, folder=folder, count=count: convert(arguments.pagemill, folder, count * 1_000)
+            job = lambda _, folder=folder, count=count: convert(arguments, folder, count * 1_000)
             jobs[name] = (arguments.rounds, job)
         return memory_report(rounds(arguments.rounds, jobs), sizes)
     finally:
@@ -321,6 +322,10 @@ def processor():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
+
+
+def filesystem(folder):
+    return run(["stat", "--file-system", "--format", "%T", folder]).printed.strip()
 
 
 def commit():
@@ -349,6 +354,7 @@ def preamble(arguments, load):
     {typed(arguments)}
 
 Commit {commit()}; {machine}; load {load[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end.
+Pages out of the page cache; tables to {filesystem(arguments.out)}.
 {run([arguments.pagemill, "--version"]).printed.strip()}, Python {platform.python_version()}, {versions}.
 MB are 10^6 bytes, MiB 2^20. Seconds, MB/s and memory are medians; CPU seconds are of all processors together.
 """
@@ -364,9 +370,10 @@ def parsed():
     parser.add_argument("--slow-rounds", type=int, default=1, help="rounds of the slow peers")
     parser.add_argument("--pages", type=int, default=100)
     parser.add_argument("--latency-ms", type=int, default=50, help="the wait before each response of --http")
+    parser.add_argument("--out", type=pathlib.Path, metavar="DIR", default=WORK / "out", help="where the tables go")
     parser.add_argument("--record", type=pathlib.Path, metavar="FILE")
     arguments = parser.parse_args()
-    arguments.pagemill = arguments.pagemill.resolve(strict=True)
+    arguments.pagemill, arguments.out = arguments.pagemill.resolve(strict=True), arguments.out.resolve()
     return arguments
 
 
