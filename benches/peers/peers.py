@@ -123,7 +123,7 @@ def reported(made, records):
 
 def convert(arguments, pages, records):
     options = ["--resource", RESOURCE, "--account", ACCOUNT, "--out", fresh(arguments, PAGEMILL), "--json"]
-    return reported(run([arguments.pagemill, "convert", pages, *options]), records)
+    return reported(run([arguments.pagemill, "convert", warm(pages), *options]), records)
 
 
 def export(arguments, url, records):
@@ -133,7 +133,7 @@ def export(arguments, url, records):
 
 
 def peer(arguments, name, pages):
-    made = run(script("others.py", name, pages, fresh(arguments, name)))
+    made = run(script("others.py", name, warm(pages), fresh(arguments, name)))
     return dataclasses.replace(made, **json.loads(made.printed.splitlines()[-1]))
 
 
@@ -151,6 +151,16 @@ def corpus(pagemill, pages):
 
 def size(folder):
     return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def warm(folder):
+    """Has the pages in the page cache, should anything have pushed them out; says where they are."""
+    room = bytearray(1 << 20)
+    for path in folder.iterdir():
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(room):
+                pass
+    return folder
 
 
 def many(pages, times, folder):
