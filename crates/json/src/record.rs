@@ -512,7 +512,10 @@ impl Walk<'_, '_> {
         loop {
             self.elements += 1;
             if self.elements > self.t.limits.elements {
-                return Err(Bad::new(self.t.at, format!("lists of more than {} elements", self.t.limits.elements)));
+                return Err(Bad::new(
+                    self.t.at,
+                    format!("lists of more than {} elements, the most that the memory allows", self.t.limits.elements),
+                ));
             }
             read(self, at).map_err(|bad| bad.under(|| format!("[{}]", at - first)))?;
             at += 1;

@@ -46,7 +46,7 @@ fn page(records: usize) -> Bytes {
             "groups":[{{"id":"G1","organization":{{"id":"O1","name":"One"}}}}],"languages":["de","fr"],
             "phones":[],"status":{},"title":"T","unheard_of":{{"a":[1,2,{{"b":"c"}}]}},"remote_data":{{"x":"y","z":[1.5,true,null]}}}}"#,
             i % 1000,
-            if i % 3 == 0 { "5" } else { "\"active\"" },
+            if i.is_multiple_of(3) { "5" } else { "\"active\"" },
         )
     };
     Bytes::from(format!(
