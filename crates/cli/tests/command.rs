@@ -125,6 +125,8 @@ fn mistakes_are_told_before_anything_is_asked_or_written() {
         (vec!["convert", "-", "--resource", members, "--out", out, "--slot", "id=1"], 78, "id"),
         (vec!["convert", "-", "--resource", members, "--out", out, "--compression", "zip"], 78, "zip"),
         (vec!["convert", "-", "--resource", members, "--out", out, "--memory", "1"], 64, "memory"),
+        (vec!["convert", "-", "--resource", members, "--out", out, "--drop", "id"], 78, "key"),
+        (vec!["convert", "-", "--resource", members, "--out", out, "--drop", "nothing"], 78, "nothing"),
         (vec!["fly"], 64, "fly"),
     ] {
         let (found, _, error) = run(&args);
@@ -157,6 +159,12 @@ fn standard_input_is_converted_and_bad_data_is_placed() {
     assert!(said.contains("2 records"), "{said}");
     let rows = std::fs::read_to_string(dir.path().join("good/members/part-00000.ndjson")).expect("a file");
     assert_eq!(rows.lines().count(), 2);
+
+    let page = b"{\"id\":\"a\",\"bio\":\"b\",\"title\":\"c\"}";
+    let (code, _, error) = convert("less", page, &["--format", "ndjson", "--drop", "bio"]);
+    assert_eq!(code, Some(0), "{error}");
+    let row = std::fs::read_to_string(dir.path().join("less/members/part-00000.ndjson")).expect("a file");
+    assert!(row.contains("title") && !row.contains("bio") && row.contains("\"_extra\":null"), "{row}");
 
     let bad = b"{\"id\":\"a\"}\n{\"id\":tru}\n";
     let (code, _, error) = convert("bad", bad, &[]);
