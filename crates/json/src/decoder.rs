@@ -12,7 +12,7 @@ use pagemill_core::{BadRecord, Error, Place, Resource, Result};
 use crate::{
     column::StructColumn,
     misfit::{Counter, Ids},
-    options::{DecodeError, Next, Options, Page},
+    options::{DecodeError, Limits, Next, Options, Page},
     page::{Framer, Step},
     record::{self, Aside, Read},
     scan::Scanner,
@@ -22,6 +22,9 @@ use crate::{
 
 /// The most bytes of a record, and of the records of a batch.
 const MOST_HELD: usize = 256 << 20;
+
+/// The most elements of the lists of a record.
+const MOST_ELEMENTS: usize = 16 << 20;
 
 /// Elements of lists that a batch may have for each row it may have: an element of two bytes takes dozens in the tables.
 const ELEMENTS_A_ROW: usize = 8;
@@ -62,7 +65,11 @@ impl Decoder {
         // Positions in a batch, and in what is held of a page, are numbers of 32 bits.
         options.batch_rows = options.batch_rows.clamp(1, 1 << 20);
         options.batch_bytes = options.batch_bytes.clamp(1, MOST_HELD);
-        options.limits.record = options.limits.record.min(MOST_HELD);
+        let Limits { string, key, number, members, elements, space, record, cursor, .. } = &mut options.limits;
+        for limit in [string, key, number, members, space, record, cursor] {
+            *limit = (*limit).min(MOST_HELD);
+        }
+        *elements = (*elements).min(MOST_ELEMENTS);
         let mut ids = Ids::default();
         let root = StructColumn::root(resource.fields(), resource.left_out(), &mut ids);
         let names: HashSet<_> = resource.fields().iter().map(|f| f.name.as_str()).collect();
@@ -211,7 +218,7 @@ impl Decoder {
                     let scanned = self.window.scanned();
                     let tokens = self.window.tokens(at, next, scanned, &self.options.limits);
                     let unknown = self.options.unknown;
-                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.aside) {
+                    match record::read(tokens, &mut self.root, self.rows, false, unknown, &mut self.aside) {
                         Ok(read) if read.at <= scanned && read.at - at <= self.options.limits.record => {
                             self.good_record(&read, read.at - at);
                             self.framer.ended(read.at, read.next);
@@ -227,7 +234,7 @@ impl Decoder {
                 Ok(Step::Record { range, next }) => {
                     let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
                     let unknown = self.options.unknown;
-                    match record::read(tokens, &mut self.root, self.rows, unknown, &mut self.aside) {
+                    match record::read(tokens, &mut self.root, self.rows, true, unknown, &mut self.aside) {
                         Ok(read) => {
                             self.good_record(&read, range.len());
                             self.framer.resume(range.end, read.next);

@@ -30,7 +30,8 @@ pub enum Framing {
     Lines,
 }
 
-/// Every limit on what a page may hold.
+/// Every limit on what a page may hold. Those on what is within a record, or as long as one, are 256 MiB at most whatever
+/// is said here, and elements 16 Mi.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Containers within containers, the record itself counted.

@@ -1,6 +1,6 @@
 //! Framing: where the records of a page are, and what its envelope says.
 //!
-//! Framing finds whole records as ranges of bytes, by counting brackets; what is inside them is stage 2's business.
+//! What is inside records is stage 2's business; where one that it could not read ends, framing finds by counting brackets.
 //! So a record can be bad without the page being so. Everything outside the records is checked here, strictly.
 
 use std::{borrow::Cow, ops::Range};

@@ -62,6 +62,7 @@ pub(crate) fn append(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
 
 #[inline(never)]
 fn append_steps(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
+    assert!(len <= from.len(), "more than there is");
     let steps = len.div_ceil(STEP);
     let source = &from[at..at + steps * STEP];
     to.reserve(steps * STEP);

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pagemill_core::Reason;
 
 use crate::{
-    column::{Column, ListColumn, Node, StructColumn, TextColumn},
+    column::{Column, LABEL, ListColumn, Node, StructColumn, TextColumn},
     misfit::{Counter, Id},
     names::{Mark, UnknownNames},
     number,
@@ -53,13 +53,15 @@ impl Aside {
     }
 }
 
-/// Reads the record that `tokens` stand at into row `row` of `root`. Its end must be where that of `tokens` is, or before.
+/// Reads the record that `tokens` stand at into row `row` of `root`. With `whole`, that of `tokens` is its end; otherwise it
+/// may be anywhere, also behind it, and an error says no more than that it could not be read.
 ///
 /// The columns may be left with a part of a bad record, which [`StructColumn::truncate`] removes.
 pub(crate) fn read(
     tokens: Tokens<'_>,
     root: &mut StructColumn,
     row: usize,
+    whole: bool,
     unknown: Unknown,
     aside: &mut Aside,
 ) -> Parse<Read> {
@@ -72,8 +74,11 @@ pub(crate) fn read(
     let scope = Scope::own();
     let result = walk.members(root, row, &scope, 0);
     // Bad bytes come first; texts that are no UTF-8 are never seen by anyone, as the row is undone.
-    tokens.check_bytes(from, if result.is_ok() { walk.t.at } else { tokens.end })?;
-    result?;
+    match result {
+        Ok(_) => tokens.check_bytes(from, walk.t.at)?,
+        Err(bad) if !whole => return Err(bad),
+        Err(bad) => return tokens.check_bytes(from, tokens.end).and(Err(bad)),
+    }
     if scope.end(&mut walk.aside.extra) {
         root.push_extra(row, &walk.aside.extra);
         walk.aside.extra.clear();
@@ -168,7 +173,10 @@ impl Walk<'_, '_> {
         loop {
             // Members mostly come in the order in which they are declared, though some are absent. In that order, no name
             // can come twice.
-            if next == highest && self.in_order(object, &mut next, row, scope, depth, &mut any)? {
+            if next == highest
+                && self.t.limits.key >= LABEL
+                && self.in_order(object, &mut next, row, scope, depth, &mut any)?
+            {
                 self.aside.names.check_since(before, self.t.bytes)?;
                 return Ok(any);
             }
@@ -590,6 +598,9 @@ fn plain_time(t: &mut Tokens<'_>) -> Option<i64> {
         return None;
     }
     let close = place(close);
+    if close.wrapping_sub(t.at + 1) > t.limits.string {
+        return None;
+    }
     let value = time::micros(t.bytes.get(t.at + 1..close)?).ok()?;
     (t.at, t.next) = (close + 1, t.next + 2);
     Some(value)

@@ -84,9 +84,12 @@ pub(crate) fn after_space(bytes: &[u8], from: usize, end: usize) -> usize {
     }
 }
 
-/// A walk over the tokens of scanned bytes that end with a bracket that closes everything, or with white space.
+/// A walk over the tokens of scanned bytes that end with a bracket that closes everything, or with white space; or of a
+/// record whose end is not known.
 ///
-/// `next` is always the first index entry at or after `at`; every token that has entries consumes them.
+/// `next` is always the first index entry at or after `at`; every token that has entries consumes them. Behind the bytes
+/// that were scanned there may be a few that were not: there `next` is the length of the index at least, so that no string
+/// is found there, and whoever walks so must see to it that `at` did not go there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokens<'a> {
     /// The bytes, and some more beyond their end that may be looked at.
@@ -197,7 +200,7 @@ impl Tokens<'_> {
     }
 
     /// Checks what stage 1 found out about the bytes from `from` to `to` (not included): control characters in strings, and
-    /// UTF-8. The byte before `to` is ASCII.
+    /// UTF-8. The block of the byte at `to` counts as well: what is broken before it may show only there.
     #[inline(always)]
     pub(crate) fn check_bytes(&self, from: usize, to: usize) -> Parse<()> {
         match self.found.trouble {
@@ -209,7 +212,8 @@ impl Tokens<'_> {
     #[cold]
     #[inline(never)]
     fn check_closely(self, from: usize, to: usize) -> Parse<()> {
-        if !Sum::trouble(self.found.sums.get(from / BLOCK..to.div_ceil(BLOCK)).unwrap_or(&[])) {
+        let end = (to / BLOCK + 1).min(self.found.sums.len());
+        if !Sum::trouble(self.found.sums.get(from / BLOCK..end).unwrap_or(&[])) {
             return Ok(());
         }
         if let Some(at) = self.first(from, to, |b| b.control) {

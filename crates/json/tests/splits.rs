@@ -114,7 +114,7 @@ fn pages_longer_than_the_window_survive_any_chunk_size() {
     let mut decoder = decoder(&resource);
     let whole = decode(&mut decoder, [&page[..]]);
     assert_eq!(whole.as_ref().map(|(_, p)| (p.records, p.rows, p.bad.len())), Ok((3500, 3500, 0)));
-    for size in [1, 63, 64, 65, 1000, 4096, 65_535, 65_536, 65_537, 100_000] {
+    for size in [1, 63, 64, 65, 1000, 4096, 32_767, 32_768, 32_769, 65_536, 100_000] {
         let split = decode(&mut decoder, page.chunks(size));
         assert_same(&comparable(&split), &comparable(&whole), &format!("in chunks of {size}"));
     }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use arrow::array::AsArray;
 use pagemill_core::Resource;
 use pagemill_json::{Decoder, Framing, Limits, Next, Options};
 use proptest::prelude::*;
@@ -282,4 +283,62 @@ fn envelopes_are_told_from_records() {
     assert!(framing(r#"{"result":7}"#).is_err());
     assert!(framing(r#"{"result":[]}{"result":[]}"#).is_err());
     assert!(framing(r#"{"result":[],"result_count":-1}"#).is_err());
+}
+
+#[test]
+fn long_names_are_read_and_nothing_else_taken_for_them() {
+    for len in [28, 29, 30, 31, 40, 255] {
+        let name = "n".repeat(len);
+        let schema = format!(
+            r#"{{"x-pagemill":{{"table":"t"}},"type":"object","properties":{{"{name}":{{"type":"string"}},"b":{{"type":"string"}}}}}}"#
+        );
+        let resource = Resource::from_json_schema(&schema).expect("a schema");
+        let mut decoder = Decoder::new(&resource, Options::default());
+        let page = format!(r#"[{{"{name}":"x","b":"y"}},{{"b":"y","{name}":"x"}},{{"{name}x":"z"}}]"#);
+        let (_, end) = decode(&mut decoder, [page.as_bytes()]).expect("a good page");
+        let column = end.rest.column_by_name(&name).expect("a column").as_string::<i32>();
+        assert_eq!(column.iter().collect::<Vec<_>>(), [Some("x"), Some("x"), None]);
+        for filler in [&b"x\"a\",\"b\":\"c\""[..], b"\"\"\"\"\"\"", b":1"] {
+            let page = [b"[{", &[0xff; 32][..], filler, b"}]", &[b' '; 300]].concat();
+            let outcome = decode(&mut decoder, [&page[..]]);
+            assert!(outcome.is_err() || outcome.is_ok_and(|(_, end)| end.rows == 0 && end.bad.len() == 1));
+        }
+    }
+}
+
+#[test]
+fn no_limit_at_all_is_a_limit_too() {
+    let most = usize::MAX;
+    let limits = Limits {
+        depth: most,
+        string: most,
+        key: most,
+        number: most,
+        members: most,
+        elements: most,
+        space: most,
+        record: most,
+        cursor: most,
+        ..Limits::default()
+    };
+    let mut decoder = Decoder::new(&all_kinds(), Options { limits, ..Options::default() });
+    let page = br#"{"result":[{"id":"a","count":1,"tags":["x"],"u":{"v":[1]}}], "next_cursor" : null}"#;
+    for size in [1, 64, 1_000] {
+        let (_, end) = decode(&mut decoder, page.chunks(size)).expect("a good page");
+        assert_eq!((end.rows, end.bad.len()), (1, 0));
+    }
+}
+
+#[test]
+fn small_limits_hold_where_the_way_is_short() {
+    let run = |limits: Limits, page: &str| {
+        let mut decoder = Decoder::new(&all_kinds(), Options { limits, ..Options::default() });
+        good(&decode(&mut decoder, [page.as_bytes()]))
+    };
+    let string = |string| Limits { string, ..Limits::default() };
+    assert!(run(string(20), r#"[{"at":"2026-11-23T10:00:00Z"}]"#));
+    assert!(!run(string(19), r#"[{"at":"2026-11-23T10:00:00Z"}]"#));
+    let key = |key| Limits { key, ..Limits::default() };
+    assert!(run(key(5), r#"[{"count":1}]"#));
+    assert!(!run(key(4), r#"[{"count":1}]"#));
 }

@@ -24,7 +24,7 @@ pub(crate) use self::{
     list::ListColumn,
     nulls::Nulls,
     plain::Plain,
-    structure::{Node, StructColumn},
+    structure::{LABEL, Node, StructColumn},
     text::TextColumn,
 };
 use crate::misfit::Ids;
@@ -108,7 +108,7 @@ impl Column {
     pub(crate) fn finish(&mut self, len: usize, data_type: &DataType) -> Result<ArrayRef> {
         each!(self, column => column.fill(len));
         Ok(match self {
-            Self::Text(column) | Self::Json(column) => column.finish(),
+            Self::Text(column) | Self::Json(column) => column.finish()?,
             Self::Bool(column) => {
                 let (values, nulls) = column.finish();
                 Arc::new(BooleanArray::new(values.into(), nulls))

@@ -17,9 +17,11 @@ use crate::{
 /// A declared member and its column.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// `"name":`, to be compared with all these bytes at once; which of them count, one bit each; and how many.
+    /// `"name":`, to be compared with all these bytes at once; which of them count, one bit each; what must be the same of
+    /// those, which is all of them unless the label is too long for this, and then something impossible; and its length.
     short: [u8; LABEL],
     counts: u32,
+    same: u32,
     len: u32,
     pub(crate) id: Id,
     pub(crate) column: Column,
@@ -33,24 +35,21 @@ pub(crate) const LABEL: usize = 32;
 impl Node {
     fn new(label: Box<[u8]>, id: Id, column: Column) -> Self {
         let mut short = [0; LABEL];
-        let counts = match short.get_mut(..label.len()) {
+        let (counts, same) = match short.get_mut(..label.len()) {
             Some(short) => {
                 short.copy_from_slice(&label);
-                (u64::MAX >> (64 - label.len())) as u32
+                let counts = (u64::MAX >> (64 - label.len())) as u32;
+                (counts, counts)
             }
-            // It is too long. No text has such bytes.
-            None => {
-                short.fill(0xff);
-                u32::MAX
-            }
+            None => (0, 1),
         };
-        Self { short, counts, len: label.len() as u32, id, column, label }
+        Self { short, counts, same, len: label.len() as u32, id, column, label }
     }
 
     /// The length of the member's label, if `head` begins with it.
     #[inline(always)]
     pub(crate) fn begins(&self, head: &[u8; LABEL]) -> Option<usize> {
-        (raw::same_bytes(&self.short, head) & self.counts == self.counts).then_some(self.len as usize)
+        (raw::same_bytes(&self.short, head) & self.counts == self.same).then_some(self.len as usize)
     }
 }
 
@@ -165,7 +164,7 @@ impl StructColumn {
         if let Some(extra) = &mut self.extra {
             debug_assert_eq!(fields.last().map(|f| f.name().as_str()), Some(EXTRA));
             extra.fill(len);
-            columns.push(extra.finish());
+            columns.push(extra.finish()?);
         }
         Ok(columns)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use pagemill_core::{Error, Result};
 
 use super::{Nulls, room_after};
 use crate::raw;
@@ -11,7 +12,7 @@ use crate::raw;
 #[derive(Debug)]
 pub(crate) struct TextColumn {
     data: Vec<u8>,
-    /// One more than there are rows. A batch is cut long before its bytes could pass `i32::MAX`.
+    /// One more than there are rows.
     offsets: Vec<i32>,
     nulls: Nulls,
 }
@@ -49,8 +50,8 @@ impl TextColumn {
     pub(crate) fn push_with<E>(
         &mut self,
         row: usize,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        write: impl FnOnce(&mut Vec<u8>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         self.fill(row);
         let before = self.data.len();
         let result = write(&mut self.data);
@@ -88,13 +89,20 @@ impl TextColumn {
         }
     }
 
-    pub(crate) fn finish(&mut self) -> ArrayRef {
+    /// The rows as an array, leaving none.
+    ///
+    /// # Errors
+    /// Where the bytes are more than offsets of 32 bits can count, which the limits on a batch should rule out.
+    pub(crate) fn finish(&mut self) -> Result<ArrayRef> {
+        if i32::try_from(self.data.len()).is_err() {
+            return Err(Error::data("a batch with more than 2 GiB in one column"));
+        }
         let data = Vec::with_capacity(room_after(self.data.len()));
         let data = std::mem::replace(&mut self.data, data);
         let mut offsets = Vec::with_capacity(room_after(self.offsets.len()));
         offsets.push(0);
         let offsets = std::mem::replace(&mut self.offsets, offsets);
         let nulls = self.nulls.finish(offsets.len() - 1);
-        Arc::new(raw::texts(offsets, data, nulls))
+        Ok(Arc::new(raw::texts(offsets, data, nulls)))
     }
 }

@@ -340,7 +340,7 @@ impl Scanner {
 /// finding out which kernel a bug is in.
 #[must_use]
 pub fn count_structurals(bytes: &[u8], kernel: KernelName) -> Option<usize> {
-    const PIECE: usize = 64 << 10;
+    const PIECE: usize = 32 << 10;
     let scanner = Scanner::named(kernel)?;
     let (mut carry, mut found) = (Carry::default(), Found::default());
     let (mut count, mut copy) = (0, vec![0; PIECE]);
