@@ -486,7 +486,7 @@ impl Framer {
         let end = match t.byte() {
             b'{' | b'[' => self.container_end(t),
             // A quote behind a backslash that is in no string begins none.
-            b'"' if t.index.get(t.next).is_some_and(|open| place(*open) != t.at) => return Err(t.expected("a value")),
+            b'"' if t.index.get(t.next).is_none_or(|open| place(*open) != t.at) => return Err(t.expected("a value")),
             b'"' => t.index.get(t.next + 1).map(|close| place(*close) + 1),
             b',' | b':' | b'}' | b']' => return Err(t.expected("a value")),
             _ => {

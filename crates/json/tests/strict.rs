@@ -342,3 +342,14 @@ fn small_limits_hold_where_the_way_is_short() {
     assert!(run(key(5), r#"[{"count":1}]"#));
     assert!(!run(key(4), r#"[{"count":1}]"#));
 }
+
+#[test]
+fn a_quote_that_begins_nothing_is_told_however_the_bytes_come() {
+    let page = [b"{}\\\"".as_slice(), &[b' '; 128], b"[]", &[b' '; 60]].concat();
+    let limits = Limits { record: 70, ..Limits::default() };
+    let mut decoder = Decoder::new(&anything(), Options { limits, ..Options::default() });
+    let whole = support::comparable(&decode(&mut decoder, [&page[..]]));
+    for size in [1, 63, 64, 65] {
+        assert_eq!(support::comparable(&decode(&mut decoder, page.chunks(size))), whole, "in chunks of {size}");
+    }
+}
