@@ -6,8 +6,7 @@ use pagemill_core::Resource;
 use pagemill_json::{Framing, KernelName, Options, Unknown};
 
 /// Every kernel there is; a machine runs some of them.
-pub const KERNELS: [KernelName; 4] =
-    [KernelName::Scalar, KernelName::Avx2, KernelName::Avx512, KernelName::Neon];
+pub const KERNELS: [KernelName; 4] = [KernelName::Scalar, KernelName::Avx2, KernelName::Avx512, KernelName::Neon];
 
 /// Longer pages reach limits that the targets know nothing of.
 const LONGEST: usize = 60_000;
