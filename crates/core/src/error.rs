@@ -2,6 +2,8 @@
 
 use std::{error::Error as StdError, fmt};
 
+use crate::Rewind;
+
 /// A `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -85,6 +87,7 @@ struct Inner {
     message: String,
     place: Place,
     advice: Option<String>,
+    remedy: Option<Rewind>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -100,7 +103,14 @@ macro_rules! constructors {
 impl Error {
     /// An error of `kind` that says `message` (one sentence, no trailing full stop).
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), place: Place::default(), advice: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            place: Place::default(),
+            advice: None,
+            remedy: None,
+            source: None,
+        }))
     }
 
     constructors! {
@@ -135,6 +145,13 @@ impl Error {
         self
     }
 
+    /// Says that the walk may succeed if it is taken up again further back.
+    #[must_use]
+    pub fn rewind(mut self, to: Rewind) -> Self {
+        self.0.remedy = Some(to);
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -158,6 +175,12 @@ impl Error {
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// How far back the walk would have to go to have another try, if that may help.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Rewind> {
+        self.0.remedy
     }
 
     /// The way out, if one is known.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`resource`] | [`Resource`]: a JSON Schema document turned into fields and an Arrow schema; the built-in catalog |
 //! | [`batch`] | [`Batch`]: nested records on their way; [`Table`]: flat rows on theirs; [`PageEnd`]: what a page's end lets us commit |
-//! | [`checkpoint`] | [`Checkpoint`] and [`Cursor`]: how far a walk over the pages has come |
+//! | [`checkpoint`] | [`Checkpoint`], [`Cursor`], [`Resume`]: how far a walk over the pages has come |
 //! | [`quarantine`] | records that could not be read, with place, reason and bytes |
 //! | [`misfit`] | values kept in `_extra` because their column cannot hold them exactly, counted |
 //! | [`run`] | [`Run`], [`Slot`], [`Receipt`]: what a run is called and what it left behind |
@@ -23,7 +23,7 @@ pub mod run;
 pub mod stage;
 
 pub use batch::{Batch, Hold, PageEnd, PageSummary, Table, TableName, TableSchema};
-pub use checkpoint::{Checkpoint, Cursor, Position};
+pub use checkpoint::{Checkpoint, Cursor, CursorId, Position, Resume, Rewind};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use misfit::{Misfits, Reason};
 pub use quarantine::BadRecord;

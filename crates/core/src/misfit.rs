@@ -39,6 +39,15 @@ impl Reason {
             Self::NumberAsText => "number_as_text",
         }
     }
+
+    /// Reads what [`as_str`](Self::as_str) gives.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        use Reason::*;
+        [UnknownMember, WrongType, OutOfRange, Inexact, NotATime, TimeTooFine, EmptyObject, NumberAsText]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+    }
 }
 
 impl fmt::Display for Reason {

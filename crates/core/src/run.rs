@@ -78,6 +78,17 @@ pub struct Run {
     pub config: BTreeMap<String, String>,
 }
 
+impl Run {
+    /// The run key: dataset and slot, such as `members/dt=2026-11-23`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match &self.slot {
+            None => self.dataset.to_string(),
+            Some(slot) => format!("{}/{slot}", self.dataset),
+        }
+    }
+}
+
 /// A file that was published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {

@@ -4,18 +4,20 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::{Batch, Checkpoint, Receipt, Result, Run, Table, TableSchema};
+use crate::{Batch, Checkpoint, Receipt, Result, Resume, Rewind, Run, Table, TableSchema};
 
 /// Where records come from.
 pub trait Source: Send {
     /// The columns of every batch; known before the first request.
     fn schema(&self) -> SchemaRef;
 
-    /// The records after `from`, or all of them, in order.
+    /// The records after `from`, or all of them, in order. May be called again: each call is a walk of its own.
     ///
-    /// A batch is handed out only when its page counts. The stream ends after the page whose
-    /// checkpoint says [`End`](crate::Position::End), or after its first error. Dropping it stops the walk.
-    fn read(&mut self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Batch>>;
+    /// A batch is handed out only when its page counts, or when the page is too large to be kept until then. The stream
+    /// ends after the page whose checkpoint says [`End`](crate::Position::End), or after its first error; one whose
+    /// [`remedy`](crate::Error::remedy) is given may not come again when the walk goes on from there. Dropping the
+    /// stream stops the walk.
+    fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>>;
 }
 
 /// What happens to records on the way. Pure: no state is carried from batch to batch.
@@ -37,19 +39,28 @@ pub trait Transform: Send + Sync {
 #[async_trait]
 pub trait Sink: Send {
     /// Begins or resumes a run. Returns where to resume: `None` from the start, a checkpoint that
-    /// says [`End`](crate::Position::End) when there is nothing left to read.
-    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Checkpoint>>;
+    /// says [`End`](crate::Position::End) when there is nothing left to read. A run is resumed only by one that would
+    /// write the same: another configuration begins at the start.
+    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Resume>>;
 
     /// Takes rows; they are staged, visible to nobody.
     async fn write(&mut self, table: Table) -> Result<()>;
 
-    /// Says that everything written so far belongs to whole pages, up to `upto`.
-    async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()>;
+    /// Says that everything written so far belongs to whole pages, up to `upto`. `summary` says, as JSON, what they were.
+    /// A sink may make rows and checkpoint durable, together, here; it need not do so at each.
+    async fn checkpoint(&mut self, upto: Checkpoint, summary: &serde_json::Value) -> Result<()>;
+
+    /// Drops rows that were written, and gives the point before them, as [`open`](Self::open) does.
+    async fn rewind(&mut self, to: Rewind) -> Result<Option<Resume>>;
 
     /// Publishes: all tables appear, or none. `summary` says, as JSON, what the run was; it is kept with the tables.
     async fn commit(&mut self, summary: &serde_json::Value) -> Result<Receipt>;
 
-    /// Gives the run up, leaving nothing that readers see.
+    /// Ends this attempt, leaving nothing that readers see, but what a later run needs to go on from the last durable
+    /// point. Dropping the sink does the same, less tidily.
+    async fn suspend(&mut self) -> Result<()>;
+
+    /// Gives the run up, leaving nothing that readers see, nor anything to resume.
     async fn abort(&mut self) -> Result<()>;
 }
 
@@ -58,7 +69,7 @@ impl<T: Source + ?Sized> Source for Box<T> {
         (**self).schema()
     }
 
-    fn read(&mut self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Batch>> {
+    fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>> {
         (**self).read(from)
     }
 }
@@ -75,7 +86,7 @@ impl<T: Transform + ?Sized> Transform for Box<T> {
 
 #[async_trait]
 impl<T: Sink + ?Sized> Sink for Box<T> {
-    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Checkpoint>> {
+    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Resume>> {
         (**self).open(run, tables).await
     }
 
@@ -83,12 +94,20 @@ impl<T: Sink + ?Sized> Sink for Box<T> {
         (**self).write(table).await
     }
 
-    async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {
-        (**self).checkpoint(upto).await
+    async fn checkpoint(&mut self, upto: Checkpoint, summary: &serde_json::Value) -> Result<()> {
+        (**self).checkpoint(upto, summary).await
+    }
+
+    async fn rewind(&mut self, to: Rewind) -> Result<Option<Resume>> {
+        (**self).rewind(to).await
     }
 
     async fn commit(&mut self, summary: &serde_json::Value) -> Result<Receipt> {
         (**self).commit(summary).await
+    }
+
+    async fn suspend(&mut self) -> Result<()> {
+        (**self).suspend().await
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use futures::{TryStreamExt, future};
 use pagemill_core::{
-    BadRecord, Batch, Checkpoint, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Run, Sink, Slot, Source,
-    Table, TableName, TableSchema, Transform, quarantine,
+    BadRecord, Batch, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Resume, Rewind, Run, Sink, Slot,
+    Source, Table, TableName, TableSchema, Transform, quarantine,
 };
 
 use crate::{
@@ -18,6 +18,9 @@ const IN_FLIGHT: usize = 2;
 
 /// Bytes of Arrow memory between the source and the files, where nobody says otherwise.
 const MEMORY: usize = 64 << 20;
+
+/// Times that a run goes back to its last checkpoint, one after another without getting any further.
+const REWINDS: u32 = 3;
 
 /// Records from a source, through a transform, to a sink: all of them, or none.
 ///
@@ -93,7 +96,8 @@ impl Pipeline {
         self.run_until(future::pending()).await
     }
 
-    /// Runs to the end, or until `stop` is ready: then it gives up, leaving nothing that readers see.
+    /// Runs to the end, or until `stop` is ready: then it gives up, leaving nothing that readers see, and in the sink what a
+    /// later run can go on from.
     ///
     /// # Errors
     /// As [`Pipeline::run`], and [`ErrorKind::Cancelled`].
@@ -101,21 +105,36 @@ impl Pipeline {
         let tables = self.tables()?;
         let root = root(&tables)?;
         let run = Run { dataset: root.clone(), slot: self.slot.take(), config: std::mem::take(&mut self.config) };
-        let from = self.sink.open(&run, &tables).await?;
-        let mut rows: BTreeMap<TableName, u64> = BTreeMap::new();
-        let mut totals = Totals::default();
-        if !ended(from.as_ref()) {
-            rows.extend(tables.iter().map(|t| (t.name.clone(), 0)));
+        let mut from = self.sink.open(&run, &tables).await?;
+        let published = ended(from.as_ref());
+        let resumed = from.as_ref().map_or(0, |from| from.checkpoint.pages);
+        let mut totals;
+        let mut tries = Tries::default();
+        let mut stop = pin!(stop);
+        loop {
+            totals = from.as_ref().map_or_else(Totals::default, |from| Totals::from_json(&from.summary));
+            if ended(from.as_ref()) {
+                break;
+            }
+            let before = totals.pages;
             let result = {
-                let flow = pin!(self.flow(from, &root, &mut rows, &mut totals));
-                match future::select(flow, pin!(stop)).await {
+                let flow = pin!(self.flow(from.take(), &root, &mut totals));
+                match future::select(flow, stop.as_mut()).await {
                     future::Either::Left((result, _)) => result,
                     future::Either::Right(_) => Err(Error::new(ErrorKind::Cancelled, "the run was told to stop")),
                 }
             };
-            if let Err(error) = result {
-                return Err(self.give_up(error).await);
-            }
+            let Err(error) = result else { break };
+            from = match tries.after(&error, totals.pages > before) {
+                None => return Err(self.give_up(error).await),
+                Some(to) => {
+                    tracing::warn!(%error, ?to, "going back");
+                    match self.sink.rewind(to).await {
+                        Ok(from) => from,
+                        Err(second) => return Err(self.give_up(second).await),
+                    }
+                }
+            };
         }
         let receipt = match self.sink.commit(&totals.to_json()).await {
             Ok(receipt) => receipt,
@@ -123,16 +142,29 @@ impl Pipeline {
             Err(error) if error.kind() == ErrorKind::Unknown => return Err(error),
             Err(error) => return Err(self.give_up(error).await),
         };
-        if receipt.already_published {
-            rows.clear();
+        let mut rows = BTreeMap::new();
+        if !receipt.already_published {
+            rows.extend(tables.iter().map(|t| (t.name.clone(), 0)));
+            for file in &receipt.files {
+                *rows.entry(TableName::new(&file.table)?).or_default() += file.rows;
+            }
         }
-        Ok(Report { receipt, rows, totals })
+        let restarted = tries.restarted;
+        let resumed = if restarted || published { 0 } else { resumed };
+        Ok(Report { receipt, rows, resumed, restarted, totals })
     }
 
-    /// Removes what was staged, and hands the reason on.
+    /// Ends the run, keeping what another one can go on from, and hands the reason on.
+    ///
+    /// Where the data are at fault, going on from there would only meet the same fault again, or build on a walk that is not to
+    /// be trusted.
     async fn give_up(&mut self, error: Error) -> Error {
-        if let Err(second) = self.sink.abort().await {
-            tracing::warn!("what was staged could not be removed: {second}");
+        let ended = match error.kind() {
+            ErrorKind::Data | ErrorKind::Config | ErrorKind::Internal => self.sink.abort().await,
+            _ => self.sink.suspend().await,
+        };
+        if let Err(second) = ended {
+            tracing::warn!("what was staged could not be put in order: {second}");
         }
         error
     }
@@ -151,15 +183,9 @@ impl Pipeline {
     }
 
     /// Moves every batch through the stages, in order.
-    async fn flow(
-        &mut self,
-        from: Option<Checkpoint>,
-        root: &TableName,
-        rows: &mut BTreeMap<TableName, u64>,
-        totals: &mut Totals,
-    ) -> Result<()> {
+    async fn flow(&mut self, from: Option<Resume>, root: &TableName, totals: &mut Totals) -> Result<()> {
         let transform = Arc::clone(&self.transform);
-        let mut bad_so_far = from.as_ref().map_or(0, |c| c.bad);
+        let mut bad_so_far = from.as_ref().map_or(0, |from| from.checkpoint.bad);
         let mut last = None;
         let budget = Budget::new(self.memory);
         // Shares are given out in the order of the batches: one that came before never waits for one after it.
@@ -178,12 +204,11 @@ impl Pipeline {
                 }
             }
             for table in tables {
-                *rows.entry(table.name.clone()).or_default() += table.rows.num_rows() as u64;
                 self.sink.write(table).await?;
             }
             if let Some(end) = end {
                 last = Some(end.resume.next.clone());
-                self.sink.checkpoint(end.resume).await?;
+                self.sink.checkpoint(end.resume, &totals.to_json()).await?;
             }
         }
         match last {
@@ -211,8 +236,33 @@ fn root(tables: &[TableSchema]) -> Result<TableName> {
     Ok(first.name.clone())
 }
 
-fn ended(from: Option<&Checkpoint>) -> bool {
-    from.is_some_and(|checkpoint| checkpoint.next == Position::End)
+fn ended(from: Option<&Resume>) -> bool {
+    from.is_some_and(|from| from.checkpoint.is_end())
+}
+
+/// How often a run has gone back.
+#[derive(Default)]
+struct Tries {
+    /// To a checkpoint, without a new page since.
+    rewinds: u32,
+    restarted: bool,
+}
+
+impl Tries {
+    /// Whether to go back after an error, and how far. `progress` says that pages were accepted before it.
+    fn after(&mut self, error: &Error, progress: bool) -> Option<Rewind> {
+        if progress {
+            self.rewinds = 0;
+        }
+        match error.remedy()? {
+            Rewind::Checkpoint => {
+                self.rewinds += 1;
+                (self.rewinds <= REWINDS).then_some(Rewind::Checkpoint)
+            }
+            // A second time, it is not the cursor's age.
+            Rewind::Start => (!std::mem::replace(&mut self.restarted, true)).then_some(Rewind::Start),
+        }
+    }
 }
 
 fn too_many(bad: u64, allowed: u64, latest: &[BadRecord]) -> Error {

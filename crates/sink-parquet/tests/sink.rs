@@ -49,7 +49,9 @@ async fn export(out: &Path, length: usize) -> BTreeMap<PathBuf, Bytes> {
         }
         let next = if page == 7 { Position::End } else { Position::Next(Cursor::new("c")) };
         let done = page as u64 + 1;
-        sink.checkpoint(Checkpoint { pages: done, rows: done * 2_500, bad: 0, next }).await.expect("checkpoint");
+        sink.checkpoint(Checkpoint { pages: done, rows: done * 2_500, bad: 0, next }, &serde_json::Value::Null)
+            .await
+            .expect("checkpoint");
     }
     let receipt = sink.commit(&serde_json::Value::Null).await.expect("commits");
     let read = |path: &str| fs::read(out.join(path)).expect("file").into();
@@ -97,7 +99,9 @@ async fn threads_leave_no_trace_and_columns_are_written_as_their_first_rows_sugg
     let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new() };
     sink.open(&run, &[TableSchema { name: name("m"), schema: rows.schema() }]).await.expect("opens");
     sink.write(Table { name: name("m"), rows: rows.clone(), hold: Hold::default() }).await.expect("writes");
-    sink.checkpoint(Checkpoint { pages: 1, rows: 5_000, bad: 0, next: Position::End }).await.expect("checkpoint");
+    sink.checkpoint(Checkpoint { pages: 1, rows: 5_000, bad: 0, next: Position::End }, &serde_json::Value::Null)
+        .await
+        .expect("checkpoint");
     let receipt = sink.commit(&serde_json::Value::Null).await.expect("commits");
     let file = fs::read(dir.path().join("out").join(&receipt.files[0].path)).expect("file");
 

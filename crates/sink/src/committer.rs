@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::store::Store;
 
-type Job = Box<dyn FnOnce(&mut Store) + Send>;
+type Boxed = Box<dyn Store>;
+
+type Job = Box<dyn FnOnce(&mut dyn Store) + Send>;
 
 /// Jobs that may wait. Each holds at most what an encoder hands out at once.
 const QUEUE: usize = 4;
@@ -61,7 +63,7 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// Sends a job from a thread that may block. Its failure is found by whoever asks next.
-    pub(crate) fn post(&self, job: impl FnOnce(&mut Store) -> Result<()> + Send + 'static) {
+    pub(crate) fn post(&self, job: impl FnOnce(&mut dyn Store) -> Result<()> + Send + 'static) {
         let failure = self.failure.clone();
         let job: Job = Box::new(move |store| {
             if !failure.is_set()
@@ -78,7 +80,7 @@ impl Jobs {
     /// Does a job after those sent before it; not if one of them failed, whose error is returned then.
     pub(crate) async fn call<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Store) -> Result<R> + Send + 'static,
+        job: impl FnOnce(&mut dyn Store) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let failure = self.failure.clone();
         let result = self
@@ -101,12 +103,12 @@ impl Jobs {
     /// Does a job whatever happened before.
     pub(crate) async fn always<R: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Store) -> Result<R> + Send + 'static,
+        job: impl FnOnce(&mut dyn Store) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         self.send(job).await.unwrap_or_else(|| Err(Error::internal("the committer thread is gone")))
     }
 
-    async fn send<R: Send + 'static>(&self, job: impl FnOnce(&mut Store) -> R + Send + 'static) -> Option<R> {
+    async fn send<R: Send + 'static>(&self, job: impl FnOnce(&mut dyn Store) -> R + Send + 'static) -> Option<R> {
         let (answer, result) = oneshot::channel();
         let job: Job = Box::new(move |store| drop(answer.send(job(store))));
         self.queue.send(job).await.ok()?;
@@ -121,11 +123,11 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn spawn(mut store: Store, failure: Arc<Failure>) -> Result<Self> {
+    pub(crate) fn spawn(mut store: Boxed, failure: Arc<Failure>) -> Result<Self> {
         let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let work = move || {
             while let Some(job) = jobs.blocking_recv() {
-                job(&mut store);
+                job(&mut *store);
             }
         };
         let thread = std::thread::Builder::new()

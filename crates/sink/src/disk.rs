@@ -15,12 +15,17 @@ use std::{
 };
 
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags};
+use sha2::{Digest, Sha256};
+
+use crate::manifest::hex;
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// A folder; not a symbolic link to one.
     pub is_dir: bool,
+    /// A file; not a symbolic link to one.
+    pub is_file: bool,
     /// The permission bits.
     pub mode: u32,
     /// The device it is on.
@@ -44,6 +49,8 @@ pub trait Disk: Send {
     fn list(&mut self, path: &Path) -> io::Result<Vec<String>>;
     /// The bytes of a file, at most `limit`; an error when there are more.
     fn read(&mut self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    /// The length and the SHA-256, in lower-case hexadecimal, of a file.
+    fn hash(&mut self, path: &Path) -> io::Result<(u64, String)>;
     /// Makes a folder; `mode` is lessened by the umask.
     fn create_dir(&mut self, path: &Path, mode: u32) -> io::Result<()>;
     /// Makes a file that must not exist, mode 0600, and keeps it open.
@@ -62,6 +69,12 @@ pub trait Disk: Send {
     fn link(&mut self, from: &Path, to: &Path) -> io::Result<()>;
     /// Renames; the new name must be free.
     fn rename_noreplace(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames a file; one that has the new name is replaced.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Has two folders change places, in one step where the file system can.
+    fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&mut self, path: &Path) -> io::Result<()>;
     /// Removes a folder and all below it; symbolic links are removed, never followed.
     fn remove_tree(&mut self, path: &Path) -> io::Result<()>;
 }
@@ -123,6 +136,7 @@ impl Disk for RealDisk {
         let user = rustix::process::geteuid();
         Ok(Some(Stat {
             is_dir: found.is_dir(),
+            is_file: found.is_file(),
             mode: found.mode() & 0o7777,
             device: found.dev(),
             mine: user.is_root() || user.as_raw() == found.uid(),
@@ -147,6 +161,11 @@ impl Disk for RealDisk {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file has more than {limit} bytes")));
         }
         Ok(bytes)
+    }
+
+    fn hash(&mut self, path: &Path) -> io::Result<(u64, String)> {
+        let mut file = OpenOptions::new().read(true).custom_flags(no_follow()).open(path)?;
+        hash(&mut file)
     }
 
     fn create_dir(&mut self, path: &Path, mode: u32) -> io::Result<()> {
@@ -203,9 +222,55 @@ impl Disk for RealDisk {
         }
     }
 
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(()),
+            // A file system without this call: for a moment there is nothing at `other`.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                let mut name = one.file_name().unwrap_or_default().to_owned();
+                name.push(".exchanged");
+                let aside = one.with_file_name(name);
+                fs::rename(other, &aside)?;
+                fs::rename(one, other)?;
+                fs::rename(&aside, one)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn remove_file(&mut self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
     fn remove_tree(&mut self, path: &Path) -> io::Result<()> {
         self.open.retain(|open, _| !open.starts_with(path));
         fs::remove_dir_all(path)
+    }
+}
+
+/// The length and the SHA-256, in lower-case hexadecimal, of what is left to read.
+///
+/// # Errors
+/// The reader's.
+pub fn hash(reader: &mut dyn Read) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut bytes = 0u64;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((bytes, hex(&hash.finalize()))),
+            Ok(n) => {
+                hash.update(buffer.get(..n).unwrap_or_default());
+                bytes += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ enum Command {
 }
 
 /// How a table is written.
+#[derive(Clone)]
 pub(crate) struct Spec {
     pub(crate) table: TableName,
     pub(crate) schema: SchemaRef,
@@ -70,10 +71,11 @@ struct Work {
 }
 
 impl TableQueue {
-    pub(crate) fn start(spec: Spec, jobs: Jobs, failure: Arc<Failure>, workers: Workers) -> Self {
+    /// `next` is the number of the table's next part.
+    pub(crate) fn start(spec: Spec, next: u32, jobs: Jobs, failure: Arc<Failure>, workers: Workers) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE);
         let recut = Recut::new(spec.schema.clone(), spec.batch_rows, spec.batch_bytes);
-        let writer = Writer { spec, jobs, recut, part: None, next: 0, workers: workers.clone() };
+        let writer = Writer { spec, jobs, recut, part: None, next, workers: workers.clone() };
         let work = Mutex::new(Work { commands, writer: Some(writer) });
         let table = Arc::new(Table { awake: AtomicBool::new(false), work, failure: failure.clone() });
         Self { queue, table, workers, failure }

@@ -1,21 +1,22 @@
-//! The sink that writes files to a local disk.
+//! The sink that writes files.
 
 use std::{path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use pagemill_core::{Checkpoint, Error, Position, Receipt, Result, Run, Sink, Table, TableName, TableSchema};
+use pagemill_core::{
+    Checkpoint, CursorId, Error, Position, Receipt, Result, Resume, Rewind, Run, Sink, Table, TableName, TableSchema,
+};
 use serde_json::Value;
 
 use crate::{
-    AttemptId, Disk, Format, Manifest, RealDisk,
+    Format, LocalStore, Manifest, Store,
     committer::{Committer, Failure},
     encode::{Spec, TableQueue},
     format::{TABLE_KEY, VERSION_KEY},
-    layout::Layout,
     manifest::{MANIFEST_VERSION, TableEntry},
     recut::batch_bytes,
-    store::{Opened, Store},
+    store::{Kept, Opened, Plan, Segment},
     workers::Pool,
 };
 
@@ -30,16 +31,16 @@ const MEASURES: u64 = 16;
 /// Files end at the end of a page, all tables' together, when one of them has reached the rows or the bytes of a part.
 /// So which row is in which file depends on the pages and the options alone.
 ///
-/// Dropping the sink before the commit gives the run up; what was staged is removed by the next run of the slot.
+/// Ended files survive a crash: the next run of the slot with the same options goes on behind them. Dropping the sink
+/// before the commit is such a crash.
 pub struct FileSink {
-    out: PathBuf,
+    store: Option<Box<dyn Store>>,
     format: Arc<dyn Format>,
     rows_per_part: u64,
     bytes_per_part: u64,
     batch_rows: usize,
     batch_bytes: u64,
-    attempt: Option<AttemptId>,
-    disk: Option<Box<dyn Disk>>,
+    overwrite: bool,
     warnings: Vec<String>,
     state: State,
 }
@@ -53,11 +54,14 @@ enum State {
 
 struct Staging {
     tables: Vec<TableState>,
-    _pool: Pool,
+    pool: Option<Pool>,
     committer: Committer,
     failure: Arc<Failure>,
     manifest: Manifest,
+    specs: Vec<Spec>,
     upto: Option<Checkpoint>,
+    /// The cursors met since the last segment.
+    met: Vec<CursorId>,
     /// Rows were written that no checkpoint covers.
     open_page: bool,
 }
@@ -77,21 +81,25 @@ struct TableState {
     rows: u64,
     /// Raw bytes taken since the current part was begun or last measured.
     unmeasured: u64,
-    parts: u64,
+    parts: u32,
 }
 
 impl FileSink {
     /// Writes files of `format` below the folder `out`, which need not exist, and stages them in `out.pagemill` beside it.
     pub fn new(out: impl Into<PathBuf>, format: Arc<dyn Format>) -> Self {
+        Self::to(LocalStore::new(out), format)
+    }
+
+    /// Writes files of `format` to `store`, which serves one run.
+    pub fn to(store: impl Store + 'static, format: Arc<dyn Format>) -> Self {
         Self {
-            out: out.into(),
+            store: Some(Box::new(store)),
             format,
             rows_per_part: 1_000_000,
             bytes_per_part: 128 << 20,
             batch_rows: 8_192,
             batch_bytes: 1 << 20,
-            attempt: None,
-            disk: None,
+            overwrite: false,
             warnings: Vec::new(),
             state: State::Idle,
         }
@@ -118,17 +126,10 @@ impl FileSink {
         self
     }
 
-    /// The attempt's id, in the place of a random one; for tests.
+    /// Whether a run that is published already is made again, and each of its tables replaced in one step (default: no).
     #[must_use]
-    pub fn attempt_id(mut self, id: AttemptId) -> Self {
-        self.attempt = Some(id);
-        self
-    }
-
-    /// The disk, in the place of [`RealDisk`]; for tests. Serves one run.
-    #[must_use]
-    pub fn disk(mut self, disk: impl Disk + 'static) -> Self {
-        self.disk = Some(Box::new(disk));
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
         self
     }
 
@@ -138,8 +139,8 @@ impl FileSink {
         &self.warnings
     }
 
-    /// The manifest of the run, but for its files and counts.
-    fn manifest(&self, run: &Run, layout: &Layout, attempt: AttemptId, tables: &[TableSchema]) -> Result<Manifest> {
+    /// The manifest of the run, but for its attempt, files and counts.
+    fn manifest(&self, run: &Run, tables: &[TableSchema]) -> Result<Manifest> {
         let mut config = run.config.clone();
         let mut note = |name: &str, value: String| config.insert(format!("sink.{name}"), value);
         note("format", format!("{} {}", self.format.name(), self.format.describe()).trim_end().to_owned());
@@ -149,9 +150,10 @@ impl FileSink {
         note("batch_bytes", self.batch_bytes.to_string());
         Ok(Manifest {
             version: MANIFEST_VERSION,
-            run: layout.run_key(),
-            attempt: attempt.to_string(),
+            run: run.key(),
+            attempt: String::new(),
             writer: WRITER.to_owned(),
+            replaces: None,
             format: self.format.name().to_owned(),
             config,
             tables: tables.iter().map(TableEntry::new).collect::<Result<_>>()?,
@@ -174,15 +176,13 @@ impl FileSink {
 
 #[async_trait]
 impl Sink for FileSink {
-    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Checkpoint>> {
+    async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Resume>> {
         if !matches!(self.state, State::Idle) {
             return Err(Error::internal("the sink is open already"));
         }
         self.warnings.clear();
         check_tables(run, tables)?;
-        let layout = Layout::new(&self.out, run)?;
-        let attempt = self.attempt.map_or_else(AttemptId::random, Ok)?;
-        let manifest = self.manifest(run, &layout, attempt, tables)?;
+        let manifest = self.manifest(run, tables)?;
         let specs: Vec<_> = tables
             .iter()
             .map(|t| Spec {
@@ -198,32 +198,37 @@ impl Sink for FileSink {
             spec.format.encoder(spec.schema.clone())?;
         }
 
-        let names = tables.iter().map(|t| t.name.clone()).collect();
-        let disk = self.disk.take().unwrap_or_else(|| Box::new(RealDisk::new()));
+        let store = self.store.take().ok_or_else(|| Error::internal("a sink serves one run"))?;
         let failure = Arc::new(Failure::default());
-        let committer = Committer::spawn(Store::new(disk, layout, attempt, names), failure.clone())?;
-        let opened = committer.jobs()?.call(Store::open).await?;
-        if let Opened::Published(published) = opened {
-            self.warnings.extend(differences(&manifest, &published));
-            for warning in &self.warnings {
-                tracing::warn!("{warning}");
+        let committer = Committer::spawn(store, failure.clone())?;
+        let plan = Plan { run: run.clone(), draft: manifest.clone(), overwrite: self.overwrite };
+        let kept = match committer.jobs()?.call(move |store| store.open(&plan)).await? {
+            Opened::Published(published, receipt) => {
+                self.warnings.extend(differences(&manifest, &published));
+                for warning in &self.warnings {
+                    tracing::warn!("{warning}");
+                }
+                self.state = State::Published(receipt);
+                let (checkpoint, summary) = (published.checkpoint(), published.summary);
+                return Ok(Some(Resume { checkpoint, seen: Vec::new(), summary }));
             }
-            let checkpoint = published.checkpoint();
-            let receipt = committer.jobs()?.call(move |store| Ok(store.receipt(&published, true))).await?;
-            self.state = State::Published(receipt);
-            return Ok(Some(checkpoint));
-        }
-        let mut states = Vec::with_capacity(specs.len());
-        let pool = Pool::start()?;
-        for spec in specs {
-            let (name, schema) = (spec.table.clone(), spec.schema.clone());
-            let queue = TableQueue::start(spec, committer.jobs()?.clone(), failure.clone(), pool.workers());
-            states.push(TableState { name, schema, queue, rows: 0, unmeasured: 0, parts: 0 });
-        }
-        let staging =
-            Staging { tables: states, _pool: pool, committer, failure, manifest, upto: None, open_page: false };
+            Opened::Fresh => None,
+            Opened::Resumed(kept) => Some(kept),
+        };
+        let mut staging = Staging {
+            tables: Vec::new(),
+            pool: None,
+            committer,
+            failure,
+            manifest,
+            specs,
+            upto: None,
+            met: Vec::new(),
+            open_page: false,
+        };
+        let resume = staging.begin(kept)?;
         self.state = State::Staging(Box::new(staging));
-        Ok(None)
+        Ok(resume)
     }
 
     async fn write(&mut self, table: Table) -> Result<()> {
@@ -245,16 +250,29 @@ impl Sink for FileSink {
         state.queue.write(table.rows, table.hold).await
     }
 
-    async fn checkpoint(&mut self, upto: Checkpoint) -> Result<()> {
+    async fn checkpoint(&mut self, upto: Checkpoint, summary: &Value) -> Result<()> {
         let (max_rows, max_bytes) = (self.rows_per_part, self.bytes_per_part);
         let staging = self.staging()?;
         staging.failure.check()?;
         staging.open_page = false;
         staging.upto = Some(upto.clone());
+        if let Position::Next(cursor) = &upto.next {
+            staging.met.push(cursor.id());
+        }
         if staging.is_full(max_rows, max_bytes).await? {
-            staging.end_parts(|t| t.rows > 0, upto).await?;
+            staging.end_parts(|t| t.rows > 0, upto, summary.clone()).await?;
         }
         Ok(())
+    }
+
+    async fn rewind(&mut self, to: Rewind) -> Result<Option<Resume>> {
+        let staging = self.staging()?;
+        staging.failure.check()?;
+        for table in staging.tables.drain(..) {
+            table.queue.stop().await;
+        }
+        let kept = staging.committer.jobs()?.call(move |store| store.rewind(to)).await?;
+        staging.begin(kept)
     }
 
     /// Closes the last parts, writes the manifest, moves the folders.
@@ -269,7 +287,7 @@ impl Sink for FileSink {
             _ => return Err(Error::internal("a run is published only at the end of its walk")),
         };
         // A table without a single row is still a file.
-        staging.end_parts(|t| t.rows > 0 || t.parts == 0, upto.clone()).await?;
+        staging.end_parts(|t| t.rows > 0 || t.parts == 0, upto.clone(), summary.clone()).await?;
         let mut manifest = staging.manifest.clone();
         (manifest.pages, manifest.rows, manifest.bad) = (upto.pages, upto.rows, upto.bad);
         manifest.summary = summary.clone();
@@ -282,20 +300,56 @@ impl Sink for FileSink {
         Ok(receipt)
     }
 
+    async fn suspend(&mut self) -> Result<()> {
+        self.end("the run was suspended", |store| store.suspend()).await
+    }
+
     async fn abort(&mut self) -> Result<()> {
+        self.end("the run was aborted", |store| store.abort()).await
+    }
+}
+
+impl FileSink {
+    /// Has the threads drop what is queued, and then the store do the last thing.
+    async fn end(&mut self, why: &str, last: fn(&mut dyn Store) -> Result<()>) -> Result<()> {
         let State::Staging(staging) = std::mem::replace(&mut self.state, State::Idle) else {
             return Ok(());
         };
-        // From here on the threads only empty their queues.
-        staging.failure.set(Error::internal("the run was aborted"));
+        staging.failure.set(Error::internal(why));
         for table in &staging.tables {
             table.queue.stop().await;
         }
-        staging.committer.jobs()?.always(Store::abort).await
+        staging.committer.jobs()?.always(last).await
     }
 }
 
 impl Staging {
+    /// Starts the tables' encoders behind what is kept, and gives where to go on.
+    fn begin(&mut self, kept: Option<Kept>) -> Result<Option<Resume>> {
+        let (resume, parts) = kept.map_or((None, Vec::new()), |kept| (Some(kept.resume), kept.parts));
+        let pool = match &self.pool {
+            Some(pool) => pool,
+            None => self.pool.insert(Pool::start()?),
+        };
+        for spec in &self.specs {
+            let count = parts.iter().filter(|part| part.table == spec.table).count();
+            let next = u32::try_from(count).map_err(|_| Error::internal("there are too many parts"))?;
+            let (name, schema) = (spec.table.clone(), spec.schema.clone());
+            let queue = TableQueue::start(
+                spec.clone(),
+                next,
+                self.committer.jobs()?.clone(),
+                self.failure.clone(),
+                pool.workers(),
+            );
+            self.tables.push(TableState { name, schema, queue, rows: 0, unmeasured: 0, parts: next });
+        }
+        self.upto = resume.as_ref().map(|resume| resume.checkpoint.clone());
+        self.met.clear();
+        self.open_page = false;
+        Ok(resume)
+    }
+
     /// Whether a table's part has reached a limit. Asked at the end of a page.
     ///
     /// The answer must be the same whenever it is asked, so nothing enters it that depends on how far an encoder has come:
@@ -320,7 +374,7 @@ impl Staging {
     }
 
     /// Ends the current parts of the tables that `which` picks, and with them the segment.
-    async fn end_parts(&mut self, which: fn(&TableState) -> bool, upto: Checkpoint) -> Result<()> {
+    async fn end_parts(&mut self, which: fn(&TableState) -> bool, upto: Checkpoint, summary: Value) -> Result<()> {
         let mut answers = Vec::new();
         for table in self.tables.iter_mut().filter(|t| which(t)) {
             table.rows = 0;
@@ -331,7 +385,8 @@ impl Staging {
         for (answer, queue) in answers {
             queue.answer(answer).await?;
         }
-        self.committer.jobs()?.call(move |store| store.end_segment(&upto)).await
+        let segment = Segment { upto, met: std::mem::take(&mut self.met), summary };
+        self.committer.jobs()?.call(move |store| store.end_segment(&segment)).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! OUT.pagemill/<dataset>/<slot or "_">/lock                             held while a run works on the slot
 //! OUT.pagemill/<dataset>/<slot or "_">/manifest.json                    its appearance is the commit
 //! OUT.pagemill/<dataset>/<slot or "_">/<attempt>/manifest.json          the same, in the making
+//! OUT.pagemill/<dataset>/<slot or "_">/<attempt>/journal-00000          the segments that are durable
 //! OUT.pagemill/<dataset>/<slot or "_">/<attempt>/<table>/part-00000.<ext>
 //! ```
 //!
@@ -170,6 +171,19 @@ impl Layout {
 #[must_use]
 pub fn part_name(number: u32, extension: &str) -> String {
     format!("part-{number:05}.{extension}")
+}
+
+/// The file name of a journal.
+#[must_use]
+pub fn journal_name(number: u32) -> String {
+    format!("journal-{number:05}")
+}
+
+/// The number of the journal that is called so.
+#[must_use]
+pub fn journal_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("journal-")?.parse().ok()?;
+    (journal_name(number) == name).then_some(number)
 }
 
 #[cfg(test)]

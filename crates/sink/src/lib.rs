@@ -7,8 +7,10 @@
 //! | [`file_sink`] | [`FileSink`]: the sink itself; read its `commit` to see the whole |
 //! | `encode` | a table's encoder: recut, encode, hash |
 //! | `workers` | [`Workers`]: the threads that encode, one for each processor |
-//! | `committer` | the one thread that touches the disk |
-//! | `store` | what that thread does: lock, recover, write parts, publish, abort |
+//! | `committer` | the one thread that calls the store |
+//! | [`store`] | [`Store`]: what that thread does, wherever the files are |
+//! | [`local`] | [`LocalStore`]: lock, recover, write parts, publish, on a local disk |
+//! | [`journal`] | what is durable of a run that is not published yet |
 //! | [`layout`] | which path is what |
 //! | [`manifest`] | the file whose appearance is the commit |
 //! | [`disk`] | [`Disk`]: every call on the file system that a run makes, and the real one |
@@ -19,6 +21,11 @@
 //! Nothing until the run is complete: files grow in a private folder outside the output folder. The commit is one
 //! step, the appearance of the manifest; after it each table's folder is moved into place whole. A start that finds
 //! a manifest with folders still to be moved moves them first.
+//!
+//! # What a crash costs
+//!
+//! What came after the last part that was closed: a journal says which parts are durable, and which page comes after them.
+//! The next run of the same slot with the same configuration checks them and goes on from there.
 
 mod committer;
 pub mod conformance;
@@ -26,16 +33,21 @@ pub mod disk;
 mod encode;
 pub mod file_sink;
 pub mod format;
+pub mod journal;
 pub mod layout;
+pub mod local;
 pub mod manifest;
 pub mod recut;
-mod store;
+pub mod store;
 mod workers;
 
 pub use disk::{Disk, RealDisk};
 pub use file_sink::FileSink;
 pub use format::{Encoder, Format};
+pub use journal::Journal;
 pub use layout::AttemptId;
+pub use local::LocalStore;
 pub use manifest::Manifest;
 pub use recut::Recut;
+pub use store::Store;
 pub use workers::Workers;

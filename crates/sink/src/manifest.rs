@@ -23,6 +23,9 @@ pub struct Manifest {
     pub attempt: String,
     /// What wrote it.
     pub writer: String,
+    /// What it took the place of, if something was published before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
     /// The name of the format.
     pub format: String,
     /// Everything that decides which bytes are written.
@@ -39,6 +42,15 @@ pub struct Manifest {
     pub bad: u64,
     /// What the caller wants kept with it.
     pub summary: Value,
+}
+
+/// What a run took the place of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The attempt whose files those were.
+    pub attempt: String,
+    /// The tables that it had.
+    pub tables: Vec<String>,
 }
 
 /// A table and its columns.
@@ -127,6 +139,7 @@ impl Manifest {
             return Err(refuse("does not name its attempt"));
         }
         let tables = manifest.table_names()?;
+        manifest.dropped_tables()?;
         let inside = |file: &FileEntry| {
             let name = tables
                 .iter()
@@ -147,6 +160,29 @@ impl Manifest {
     /// When one cannot name a table.
     pub fn table_names(&self) -> Result<Vec<TableName>> {
         self.tables.iter().map(|t| TableName::new(&t.name)).collect()
+    }
+
+    /// The tables that were published under this name before, and are no more.
+    ///
+    /// # Errors
+    /// When one cannot name a table.
+    pub fn dropped_tables(&self) -> Result<Vec<TableName>> {
+        let kept = |name: &&String| !self.tables.iter().any(|t| t.name == **name);
+        self.replaces.iter().flat_map(|old| &old.tables).filter(kept).map(TableName::new).collect()
+    }
+
+    /// The files of one table, in their order.
+    pub fn files_of(&self, table: &TableName) -> impl Iterator<Item = &FileEntry> {
+        self.files.iter().filter(move |file| file.table == table.as_str())
+    }
+
+    /// What tells runs that would write other bytes from this one: a hash of its writer, its configuration and its columns.
+    ///
+    /// # Errors
+    /// As [`to_bytes`](Self::to_bytes).
+    pub fn config_hash(&self) -> Result<String> {
+        let what = (self.version, &self.run, &self.writer, &self.format, &self.config, &self.tables);
+        Ok(hex(&sha256(&serde_json::to_vec(&what).map_err(bug)?)))
     }
 
     /// The end of the walk that it records.
@@ -202,6 +238,7 @@ mod tests {
             run: "m/d=1".into(),
             attempt: AttemptId::from_bits(1).to_string(),
             writer: "w".into(),
+            replaces: None,
             format: "x".into(),
             config: BTreeMap::new(),
             tables: vec![TableEntry::new(&schema).expect("entry")],

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use common::{run, seen, sink, tables, write_all, written};
+use common::{run, seen, sink_on, tables, write_from, written};
 use pagemill_core::{ErrorKind, Receipt, Result, Sink};
 use pagemill_sink::{Disk, RealDisk, conformance::sink::Seen, disk::Stat};
 
@@ -64,6 +64,7 @@ counted! {
     fn stat(path: &Path) -> Option<Stat>;
     fn list(path: &Path) -> Vec<String>;
     fn read(path: &Path, limit: u64) -> Vec<u8>;
+    fn hash(path: &Path) -> (u64, String);
     fn create_dir(path: &Path, mode: u32) -> ();
     fn create(path: &Path) -> ();
     fn append(path: &Path, bytes: &[u8]) -> ();
@@ -71,13 +72,15 @@ counted! {
     fn close(path: &Path) -> ();
     fn link(from: &Path, to: &Path) -> ();
     fn rename_noreplace(from: &Path, to: &Path) -> ();
+    fn rename(from: &Path, to: &Path) -> ();
+    fn exchange(one: &Path, other: &Path) -> ();
+    fn remove_file(path: &Path) -> ();
     fn remove_tree(path: &Path) -> ();
 }
 
 async fn export(sink: &mut dyn Sink) -> Result<Receipt> {
-    if sink.open(&run(Some("d=1")), &tables()).await?.is_none() {
-        write_all(sink).await?;
-    }
+    let from = sink.open(&run(Some("d=1")), &tables()).await?.map_or(0, |from| from.checkpoint.pages);
+    write_from(sink, from).await?;
     sink.commit(&serde_json::Value::Null).await
 }
 
@@ -94,7 +97,7 @@ async fn fail_at(k: u64, code: i32, abort: bool) -> bool {
     let out = dir.path().join("out");
     let disk = FailingDisk::new(k, code);
     let calls = disk.calls.clone();
-    let mut failing = sink(&out).rows_per_part(5).disk(disk);
+    let mut failing = sink_on(&out, disk).rows_per_part(5);
     let result = export(&mut failing).await;
     let reached = calls.load(Ordering::SeqCst) > k;
     assert_whole(&seen(&out), k);
@@ -129,7 +132,7 @@ async fn fail_at(k: u64, code: i32, abort: bool) -> bool {
     }
     drop(failing);
 
-    let mut clean = sink(&out).rows_per_part(5).disk(FailingDisk::never());
+    let mut clean = sink_on(&out, FailingDisk::never()).rows_per_part(5);
     let receipt = export(&mut clean).await.unwrap_or_else(|e| panic!("the run after call {k} failed: {e:?}"));
     assert_eq!(seen(&out), written(), "call {k}");
     for file in &receipt.files {
@@ -169,7 +172,7 @@ async fn a_run_that_died_after_its_commit_is_finished_by_the_next() {
     let mut half_way = 0;
     for k in 0.. {
         let out = out.join(k.to_string());
-        let mut dying = sink(&out).disk(FailingDisk::new(k, rustix::io::Errno::IO.raw_os_error()));
+        let mut dying = sink_on(&out, FailingDisk::new(k, rustix::io::Errno::IO.raw_os_error()));
         if export(&mut dying).await.is_ok() {
             break;
         }
@@ -177,7 +180,7 @@ async fn a_run_that_died_after_its_commit_is_finished_by_the_next() {
         if out.with_file_name(format!("{k}.pagemill/m/d=1/manifest.json")).exists() {
             half_way += 1;
             // Nothing is written again: the run is over, only its folders are moved.
-            let mut next = sink(&out).disk(FailingDisk::never());
+            let mut next = sink_on(&out, FailingDisk::never());
             assert!(next.open(&run(Some("d=1")), &tables()).await.expect("opens").is_some(), "call {k}");
             assert_eq!(seen(&out), written(), "call {k}");
         }

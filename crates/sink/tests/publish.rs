@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{Lines, files, name, rows, run, schema, seen, sink, tables, write_all, written};
+use common::{Lines, files, name, rows, run, schema, seen, sink, sink_called, tables, write_all, write_from, written};
 use pagemill_core::{Checkpoint, ErrorKind, Position, Sink, TableSchema};
 use pagemill_sink::{AttemptId, Manifest, conformance, layout::Layout};
 
@@ -31,7 +31,7 @@ async fn the_file_sink_is_a_sink() {
 async fn files_and_manifest_are_where_the_layout_says() {
     let dir = tempfile::tempdir().expect("dir");
     let out = dir.path().join("deep/out");
-    let mut sink = sink(&out).rows_per_part(6).attempt_id(AttemptId::from_bits(5));
+    let mut sink = sink_called(&out, AttemptId::from_bits(5)).rows_per_part(6);
     let run = run(Some("a=1/b=2"));
     assert_eq!(sink.open(&run, &tables()).await.expect("opens"), None);
     assert!(dir.path().join("deep/out.pagemill/m/a=1/b=2/00000000000000000000000000000005/m_c").is_dir());
@@ -70,7 +70,7 @@ async fn files_and_manifest_are_where_the_layout_says() {
 async fn modes_are_private_while_staged_and_for_the_group_when_published() {
     let dir = tempfile::tempdir().expect("dir");
     let out = dir.path().join("out");
-    let mut sink = sink(&out).attempt_id(AttemptId::from_bits(5));
+    let mut sink = sink_called(&out, AttemptId::from_bits(5));
     sink.open(&run(None), &tables()).await.expect("opens");
     let mode = |path: &Path| fs::metadata(path).expect("metadata").mode() & 0o777;
     let staging = dir.path().join("out.pagemill");
@@ -103,7 +103,7 @@ async fn the_same_rows_in_other_batches_give_the_same_files() {
             }
             let next = if page == 9 { Position::End } else { Position::Next(pagemill_core::Cursor::new("c")) };
             let upto = Checkpoint { pages: page as u64 + 1, rows: page as u64 * 100 + 100, bad: 0, next };
-            sink.checkpoint(upto).await.expect("checkpoint");
+            sink.checkpoint(upto, &serde_json::Value::Null).await.expect("checkpoint");
         }
         sink.commit(&serde_json::Value::Null).await.expect("commits");
         trees.push(files(&out));
@@ -131,7 +131,8 @@ async fn a_second_run_changes_nothing_and_says_what_differs() {
     let mut config = run(None);
     config.config.insert("query".into(), "x".into());
     let from = other.open(&config, &tables()).await.expect("opens");
-    assert_eq!(from, Some(Checkpoint { pages: 4, rows: 12, bad: 0, next: Position::End }));
+    let end = Checkpoint { pages: 4, rows: 12, bad: 0, next: Position::End };
+    assert_eq!(from.map(|from| from.checkpoint), Some(end));
     assert!(other.commit(&serde_json::Value::Null).await.expect("commits").already_published);
     assert!(other.warnings()[0].contains("query, sink.rows_per_part"), "{:?}", other.warnings());
     assert_eq!(files(dir.path()), before);
@@ -148,14 +149,14 @@ async fn a_slot_in_use_is_busy_and_free_again_afterwards() {
     assert_eq!(error.kind(), ErrorKind::Busy);
     sink(&out).open(&run(Some("d=2")), &tables()).await.expect("another slot is free");
     one.abort().await.expect("aborts");
-    assert_eq!(two.open(&run(Some("d=1")), &tables()).await.expect("opens"), None);
+    assert_eq!(sink(&out).open(&run(Some("d=1")), &tables()).await.expect("opens"), None);
 }
 
 #[tokio::test]
 async fn dead_attempts_are_removed_and_nothing_else() {
     let dir = tempfile::tempdir().expect("dir");
     let (out, elsewhere) = (dir.path().join("out"), dir.path().join("elsewhere"));
-    let mut dead = sink(&out).attempt_id(AttemptId::from_bits(1)).rows_per_part(1);
+    let mut dead = sink_called(&out, AttemptId::from_bits(1));
     dead.open(&run(None), &tables()).await.expect("opens");
     write_all(&mut dead).await.expect("writes");
     drop(dead);
@@ -167,7 +168,7 @@ async fn dead_attempts_are_removed_and_nothing_else() {
     symlink(&elsewhere, &link).expect("link");
     fs::create_dir(home.join("notes")).expect("dir");
 
-    let mut next = sink(&out).attempt_id(AttemptId::from_bits(3));
+    let mut next = sink_called(&out, AttemptId::from_bits(3));
     next.open(&run(None), &tables()).await.expect("opens");
     assert!(!home.join(AttemptId::from_bits(1).to_string()).exists());
     assert!(link.is_symlink() && elsewhere.join("file").exists() && home.join("notes").exists());
@@ -252,5 +253,84 @@ async fn misuse_is_an_error_and_not_a_panic() {
     assert!(sink.open(&run(None), &tables()).await.is_err());
     assert!(sink.write(rows("other", 0..1)).await.is_err());
     sink.abort().await.expect("aborts");
-    assert_eq!(sink.open(&run(None), &tables()).await.expect("opens again"), None);
+    assert!(sink.open(&run(None), &tables()).await.is_err(), "a sink serves one run");
+}
+
+#[tokio::test]
+async fn an_unfinished_run_with_other_options_is_left_until_one_is_published() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (out, home) = (dir.path().join("out"), dir.path().join("out.pagemill/m/_"));
+    let started = home.join(AttemptId::from_bits(1).to_string());
+    let mut first = sink_called(&out, AttemptId::from_bits(1)).rows_per_part(1);
+    first.open(&run(None), &tables()).await.expect("opens");
+    write_from(&mut first, 0).await.expect("writes");
+    drop(first);
+
+    let mut other = sink(&out).rows_per_part(2);
+    assert_eq!(other.open(&run(None), &tables()).await.expect("opens"), None, "parts would end elsewhere");
+    assert!(started.is_dir());
+    other.abort().await.expect("aborts");
+    assert!(started.is_dir());
+
+    let mut same = sink(&out).rows_per_part(1);
+    let from = same.open(&run(None), &tables()).await.expect("opens").expect("kept");
+    assert!(from.checkpoint.is_end());
+    same.commit(&serde_json::Value::Null).await.expect("commits");
+    drop(same);
+    assert_eq!(seen(&out), written());
+    assert_eq!(names(&home), ["lock", "manifest.json"]);
+}
+
+#[tokio::test]
+async fn the_journal_is_private_and_the_only_place_of_a_cursor() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut sink = sink_called(&out, AttemptId::from_bits(1)).rows_per_part(1);
+    sink.open(&run(None), &tables()).await.expect("opens");
+    write_from(&mut sink, 0).await.expect("writes");
+    drop(sink);
+    let journal = dir.path().join("out.pagemill/m/_").join(AttemptId::from_bits(1).to_string()).join("journal-00000");
+    assert_eq!(fs::metadata(&journal).expect("journal").mode() & 0o777, 0o600);
+    let with_cursors: Vec<_> = files(dir.path())
+        .into_iter()
+        .filter(|(_, bytes)| bytes.windows(13).any(|w| w == b"secret-cursor"))
+        .map(|(path, _)| dir.path().join(path))
+        .collect();
+    assert_eq!(with_cursors, [journal]);
+}
+
+/// Rows of another run of the same slot, which `write_from` does not write.
+async fn write_other(sink: &mut dyn Sink) {
+    sink.write(rows("m", 100..103)).await.expect("writes");
+    let end = Checkpoint { pages: 1, rows: 3, bad: 0, next: Position::End };
+    sink.checkpoint(end, &serde_json::Value::Null).await.expect("checkpoint");
+}
+
+#[tokio::test]
+async fn what_is_published_is_replaced_when_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut first = sink(&out);
+    first.open(&run(Some("d=1")), &tables()).await.expect("opens");
+    write_from(&mut first, 0).await.expect("writes");
+    let before = first.commit(&serde_json::Value::Null).await.expect("commits");
+    drop(first);
+
+    // Without the table that has no row, to see it go.
+    let mut second = sink(&out).overwrite(true);
+    assert_eq!(second.open(&run(Some("d=1")), &tables()[..2]).await.expect("opens"), None);
+    write_other(&mut second).await;
+    assert_eq!(seen(&out), written(), "the old files are there until the commit");
+    let receipt = second.commit(&serde_json::Value::Null).await.expect("commits");
+    drop(second);
+    assert!(!receipt.already_published);
+    assert_ne!(receipt.files, before.files);
+    let now = seen(&out);
+    assert_eq!(now.keys().collect::<Vec<_>>(), ["m", "m_c"]);
+    assert_eq!((&now["m"], &now["m_c"]), (&vec![100, 101, 102], &vec![]));
+    assert_eq!(names(&dir.path().join("out.pagemill")), ["m/d=1/lock", "m/d=1/manifest.json"]);
+
+    let mut third = sink(&out);
+    let from = third.open(&run(Some("d=1")), &tables()[..2]).await.expect("opens").expect("published");
+    assert_eq!(from.checkpoint.rows, 3);
 }

@@ -10,7 +10,7 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use pagemill_core::{Batch, Checkpoint, Cursor, Error, Position, Resource, Result, Source};
+use pagemill_core::{Batch, Checkpoint, Cursor, Error, Position, Resource, Result, Resume, Source};
 use pagemill_json::{Decoder, Options, Page};
 use tokio::sync::mpsc;
 
@@ -96,7 +96,7 @@ impl Source for FileSource {
         self.resource.schema()
     }
 
-    fn read(&mut self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Batch>> {
+    fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>> {
         let reader = Reader {
             resource: self.resource.clone(),
             origins: Arc::clone(&self.origins),
@@ -124,8 +124,8 @@ struct Reader {
 
 impl Reader {
     /// All files from `from` on, into `queue`.
-    async fn walk(self, from: Option<Checkpoint>, queue: &Queue) -> Result<()> {
-        let (mut at, first) = match from {
+    async fn walk(self, from: Option<Resume>, queue: &Queue) -> Result<()> {
+        let (mut at, first) = match from.map(|from| from.checkpoint) {
             None => (Checkpoint { pages: 0, rows: 0, bad: 0, next: Position::End }, 0),
             Some(Checkpoint { next: Position::End, .. }) => return Ok(()),
             Some(at) => {

@@ -8,7 +8,7 @@ use std::{collections::hash_map::RandomState, fmt, hash::BuildHasher, sync::Arc,
 
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream, stream::BoxStream};
-use pagemill_core::{Batch, Checkpoint, Cursor, Error, ErrorKind, Position, Resource, Result, Source};
+use pagemill_core::{Batch, Checkpoint, Cursor, Error, ErrorKind, Position, Resource, Result, Resume, Rewind, Source};
 use pagemill_json::{Next, Options, Page};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -161,7 +161,7 @@ impl Source for HttpSource {
         Arc::clone(&self.schema)
     }
 
-    fn read(&mut self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Batch>> {
+    fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>> {
         let walker = Arc::clone(&self.walker);
         // Begun at the first poll, so that it is within a runtime whoever calls.
         stream::once(async move {
@@ -199,18 +199,17 @@ struct Walker {
 
 impl Walker {
     /// All pages from `from` on, into `queue`.
-    async fn walk(&self, from: Option<Checkpoint>, queue: &Queue) -> Result<()> {
+    async fn walk(&self, from: Option<Resume>, queue: &Queue) -> Result<()> {
         let start = Checkpoint { pages: 0, rows: 0, bad: 0, next: Position::End };
-        let (mut at, mut cursor) = match from {
-            None => (start, None),
-            Some(Checkpoint { next: Position::End, .. }) => return Ok(()),
-            Some(Checkpoint { next: Position::Next(ref cursor), .. }) => {
-                let cursor = Some(cursor.clone());
-                (from.unwrap_or(start), cursor)
-            }
+        let (mut at, seen) = from.map_or((start, Vec::new()), |from| (from.checkpoint, from.seen));
+        let mut cursor = match &at.next {
+            Position::Next(cursor) => Some(cursor.clone()),
+            Position::End if at.pages == 0 => None,
+            Position::End => return Ok(()),
         };
         let jobs = worker::start(self.resource.clone(), self.options.decode.clone())?;
-        let mut pager = Pager::new(self.request.format(), cursor.as_ref());
+        let met = seen.into_iter().chain(cursor.as_ref().map(Cursor::id));
+        let mut pager = Pager::new(self.request.format(), met);
         let mut ahead = None;
         loop {
             (at, ahead) = self.page(&at, cursor.as_ref(), &jobs, &mut pager, ahead, queue).await?;
@@ -274,23 +273,29 @@ impl Walker {
             // Nothing of this attempt may live on: neither its rows nor a request that came of it.
             drop((transaction, next_ahead));
             let error = failed.error.map_place(self.fetch.place(at.pages));
-            if streaming {
-                return Err(advise_more(
-                    error,
-                    "the page is larger than the page budget, so a part of it was handed on before the page failed, \
-                     and it cannot be asked for again: run again, with a larger budget if this is no accident",
-                ));
-            }
             attempts.malformed += u32::from(failed.failure == Failure::Malformed);
             let elapsed = clock.now().saturating_sub(started).saturating_sub(stalled);
             let rand = (self.options.jitter)();
             match retry::decide(attempts, failed.failure, failed.hint, elapsed, &self.options.retry, rand) {
+                Verdict::Retry(wait) if streaming => {
+                    // A part of the page was handed on already: whoever has it must let it go first.
+                    self.fetch.wait(wait).await;
+                    return Err(
+                        advise_more(error, "the page is larger than the page budget").rewind(Rewind::Checkpoint)
+                    );
+                }
                 Verdict::Retry(wait) => {
                     tracing::warn!(page = at.pages, attempt = attempts.all, ?wait, %error, "asking again");
                     self.options.progress.retry();
                     self.fetch.wait(wait).await;
                 }
-                Verdict::Fail(why) => return Err(given_up(error, why, attempts.all, elapsed)),
+                Verdict::Fail(why) => {
+                    let error = given_up(error, why, attempts.all, elapsed);
+                    return Err(match cursor.is_some() && is_expired(failed.failure) {
+                        true => error.rewind(Rewind::Start),
+                        false => error,
+                    });
+                }
             }
         }
     }
@@ -391,6 +396,11 @@ fn with_members(error: Error, page: &Page) -> Error {
 fn advise_more(error: Error, more: &str) -> Error {
     let advice = error.advice().map_or_else(|| more.to_owned(), |advice| format!("{more}; {advice}"));
     error.advise(advice)
+}
+
+/// Whether the answer to a cursor may mean that the API knows it no more.
+fn is_expired(failure: Failure) -> bool {
+    matches!(failure, Failure::Status(400 | 404 | 410 | 422))
 }
 
 /// The last word about a page.

@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use pagemill_core::{Cursor, Error, Result};
+use pagemill_core::{Cursor, CursorId, Error, Result};
 use pagemill_json::{Framing, Next};
-use sha2::{Digest, Sha256};
 
 use crate::query::ResponseFormat;
 
@@ -48,23 +47,23 @@ pub(crate) enum Stop {
     Final(Error),
 }
 
-/// Remembers every cursor of a run, as the first 16 bytes of its SHA-256: about 40 MB for a million pages.
+/// Remembers every cursor of a run by its id: about 40 MB for a million pages.
 #[derive(Debug)]
 pub(crate) struct Pager {
     format: ResponseFormat,
-    seen: HashSet<[u8; 16]>,
+    seen: HashSet<CursorId>,
     empty: u32,
 }
 
 impl Pager {
-    /// A pager at the beginning of a walk, or at `from` when it is resumed.
-    pub(crate) fn new(format: ResponseFormat, from: Option<&Cursor>) -> Self {
-        Self { format, seen: from.map(digest).into_iter().collect(), empty: 0 }
+    /// A pager for a walk that has met the cursors `seen`: none at its beginning.
+    pub(crate) fn new(format: ResponseFormat, seen: impl IntoIterator<Item = CursorId>) -> Self {
+        Self { format, seen: seen.into_iter().collect(), empty: 0 }
     }
 
     /// True when the page of `cursor` may be asked for before the present page is complete.
     pub(crate) fn may_ask(&self, cursor: &Cursor) -> bool {
-        cursor.expose().len() <= LONGEST && !self.seen.contains(&digest(cursor))
+        cursor.expose().len() <= LONGEST && !self.seen.contains(&cursor.id())
     }
 
     /// Judges a complete page. After an error nothing has changed.
@@ -117,7 +116,7 @@ impl Pager {
                 "more than {EMPTY_PAGES} pages without a record came one after another"
             ))));
         }
-        if !self.seen.insert(digest(cursor)) {
+        if !self.seen.insert(cursor.id()) {
             return Err(Stop::Final(
                 Error::data("the cursor is repeated: the pages go round in a circle")
                     .advise("report it to the API's vendor; nothing that was read can be trusted to be complete"),
@@ -126,14 +125,6 @@ impl Pager {
         self.empty = empty;
         Ok(Step::Continue(cursor.clone()))
     }
-}
-
-/// The first 16 bytes of a cursor's SHA-256: no server can make two cursors look alike.
-fn digest(cursor: &Cursor) -> [u8; 16] {
-    let whole = Sha256::digest(cursor.expose().as_bytes());
-    let mut out = [0; 16];
-    out.iter_mut().zip(whole.iter()).for_each(|(to, from)| *to = *from);
-    out
 }
 
 fn name(framing: Framing) -> &'static str {
@@ -165,7 +156,7 @@ mod tests {
     fn the_ends_of_a_walk() {
         use ResponseFormat::{Normalized, Stream, Unified};
         for format in [Unified, Normalized, Stream] {
-            let mut pager = Pager::new(format, None);
+            let mut pager = Pager::new(format, []);
             let end = pager.accept(&page(Some(Framing::Envelope), &Next::End, 1));
             assert_eq!(end.expect("an end"), Step::End);
             let absent = pager.accept(&page(Some(Framing::Envelope), &Next::Absent, 1));
@@ -184,7 +175,7 @@ mod tests {
     #[test]
     fn a_circle_of_any_length_is_seen_at_its_first_repetition() {
         for length in 1..=1000u32 {
-            let mut pager = Pager::new(ResponseFormat::Unified, None);
+            let mut pager = Pager::new(ResponseFormat::Unified, []);
             for n in 0..length {
                 assert!(pager.may_ask(&Cursor::new(n.to_string())));
                 go(&mut pager, &n.to_string(), 1).expect("new");
@@ -195,15 +186,19 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_walk_knows_the_cursor_it_came_from() {
-        let mut pager = Pager::new(ResponseFormat::Unified, Some(&Cursor::new("a")));
-        assert!(matches!(go(&mut pager, "a", 1), Err(Stop::Final(_))));
-        assert!(go(&mut pager, "b", 1).is_ok());
+    fn a_resumed_walk_knows_the_cursors_it_has_met() {
+        let met = ["a", "b", "c"].map(|c| Cursor::new(c).id());
+        for known in ["a", "b", "c"] {
+            let mut pager = Pager::new(ResponseFormat::Unified, met);
+            assert!(!pager.may_ask(&Cursor::new(known)));
+            assert!(matches!(go(&mut pager, known, 1), Err(Stop::Final(_))));
+            assert!(go(&mut pager, "d", 1).is_ok());
+        }
     }
 
     #[test]
     fn a_thousand_empty_pages_are_believed_and_no_more() {
-        let mut pager = Pager::new(ResponseFormat::Unified, None);
+        let mut pager = Pager::new(ResponseFormat::Unified, []);
         for n in 0..1000 {
             go(&mut pager, &n.to_string(), 0).expect("believed");
         }
@@ -214,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_count_must_be_true() {
-        let mut pager = Pager::new(ResponseFormat::Unified, None);
+        let mut pager = Pager::new(ResponseFormat::Unified, []);
         let next = cursor("a");
         let said = |count| Said { result_count: Some(count), ..page(Some(Framing::Envelope), &next, 5) };
         assert!(matches!(pager.accept(&said(6)), Err(Stop::Malformed(_))));
@@ -223,7 +218,7 @@ mod tests {
 
     #[test]
     fn lines_need_a_marked_end_and_may_be_none() {
-        let mut pager = Pager::new(ResponseFormat::Stream, None);
+        let mut pager = Pager::new(ResponseFormat::Stream, []);
         let lines = page(Some(Framing::Lines), &Next::Absent, 3);
         assert_eq!(pager.accept(&lines).expect("marked"), Step::End);
         for framing in [Framing::Lines, Framing::Object] {
@@ -233,13 +228,13 @@ mod tests {
         let none = Said { announced_lines: true, ..page(None, &Next::Absent, 0) };
         assert_eq!(pager.accept(&none).expect("no lines"), Step::End);
         assert!(matches!(pager.accept(&Said { end_is_marked: false, ..none }), Err(Stop::Malformed(_))));
-        let mut unified = Pager::new(ResponseFormat::Unified, None);
+        let mut unified = Pager::new(ResponseFormat::Unified, []);
         assert!(matches!(unified.accept(&none), Err(Stop::Malformed(_))));
     }
 
     #[test]
     fn a_long_cursor_is_refused_and_no_error_shows_it() {
-        let mut pager = Pager::new(ResponseFormat::Unified, None);
+        let mut pager = Pager::new(ResponseFormat::Unified, []);
         assert!(go(&mut pager, &"c".repeat(8 << 10), 1).is_ok());
         let Err(Stop::Final(error)) = go(&mut pager, &"d".repeat((8 << 10) + 1), 1) else { panic!("too long") };
         assert!(!error.to_string().contains("dd"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::AsArray;
 use async_trait::async_trait;
-use pagemill::{Checkpoint, Flatten, Pipeline, Receipt, Result, Run, Sink, Table, TableSchema};
+use pagemill::{Checkpoint, Flatten, Pipeline, Receipt, Result, Resume, Rewind, Run, Sink, Table, TableSchema};
 
 #[derive(Default)]
 struct Domains {
@@ -13,7 +13,7 @@ struct Domains {
 
 #[async_trait]
 impl Sink for Domains {
-    async fn open(&mut self, _run: &Run, _tables: &[TableSchema]) -> Result<Option<Checkpoint>> {
+    async fn open(&mut self, _run: &Run, _tables: &[TableSchema]) -> Result<Option<Resume>> {
         Ok(None) // Nothing was kept from an earlier run: begin at the first page.
     }
 
@@ -27,8 +27,13 @@ impl Sink for Domains {
         Ok(())
     }
 
-    async fn checkpoint(&mut self, _upto: Checkpoint) -> Result<()> {
+    async fn checkpoint(&mut self, _upto: Checkpoint, _summary: &serde_json::Value) -> Result<()> {
         Ok(()) // Nothing is durable before the end.
+    }
+
+    async fn rewind(&mut self, _to: Rewind) -> Result<Option<Resume>> {
+        self.counts.clear();
+        Ok(None) // So going back is going back to the start.
     }
 
     async fn commit(&mut self, _summary: &serde_json::Value) -> Result<Receipt> {
@@ -36,6 +41,10 @@ impl Sink for Domains {
             println!("{count:>6} {domain}");
         }
         Ok(Receipt { manifest: "standard output".to_owned(), already_published: false, files: Vec::new() })
+    }
+
+    async fn suspend(&mut self) -> Result<()> {
+        self.abort().await
     }
 
     async fn abort(&mut self) -> Result<()> {

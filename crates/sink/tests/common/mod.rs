@@ -14,7 +14,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use pagemill_core::{Checkpoint, Cursor, Hold, Position, Result, Run, Sink, Slot, Table, TableName, TableSchema};
-use pagemill_sink::{Encoder, FileSink, Format, conformance::sink::Seen};
+use pagemill_sink::{AttemptId, Disk, Encoder, FileSink, Format, LocalStore, conformance::sink::Seen};
 
 /// One number a line; a first and a last line, so that an empty file is not empty.
 pub(crate) struct Lines;
@@ -60,6 +60,14 @@ pub(crate) fn sink(out: &Path) -> FileSink {
     FileSink::new(out, Arc::new(Lines))
 }
 
+pub(crate) fn sink_on(out: &Path, disk: impl Disk + 'static) -> FileSink {
+    FileSink::to(LocalStore::new(out).disk(disk), Arc::new(Lines))
+}
+
+pub(crate) fn sink_called(out: &Path, id: AttemptId) -> FileSink {
+    FileSink::to(LocalStore::new(out).attempt_id(id), Arc::new(Lines))
+}
+
 pub(crate) fn name(name: &str) -> TableName {
     TableName::new(name).expect("a name")
 }
@@ -85,14 +93,23 @@ pub(crate) fn rows(table: &str, rows: impl IntoIterator<Item = i64>) -> Table {
 
 /// Writes 4 pages of 3 rows.
 pub(crate) async fn write_all(sink: &mut dyn Sink) -> Result<()> {
-    for page in 0..4 {
+    write_from(sink, 0).await
+}
+
+/// Writes the pages from `first` on, of those.
+pub(crate) async fn write_from(sink: &mut dyn Sink, first: u64) -> Result<()> {
+    for page in first as i64..4 {
         let first = page * 3;
         sink.write(rows("m", first..first + 3)).await?;
         if page > 0 {
             sink.write(rows("m_c", first..first + 1)).await?;
         }
-        let next = if page == 3 { Position::End } else { Position::Next(Cursor::new("secret-cursor")) };
-        sink.checkpoint(Checkpoint { pages: page as u64 + 1, rows: first as u64 + 3, bad: 0, next }).await?;
+        let next = if page == 3 { Position::End } else { Position::Next(Cursor::new(format!("secret-cursor-{page}"))) };
+        sink.checkpoint(
+            Checkpoint { pages: page as u64 + 1, rows: first as u64 + 3, bad: 0, next },
+            &serde_json::Value::Null,
+        )
+        .await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::{
 
 use arrow::array::{Array, AsArray};
 use futures::StreamExt;
-use pagemill_core::{Checkpoint, Error, PageSummary, Resource, Source};
+use pagemill_core::{Checkpoint, Error, PageSummary, Resource, Resume, Source};
 use pagemill_source::{HttpOptions, HttpSource, Request, VirtualClock};
 
 /// A request as it came.
@@ -176,6 +176,7 @@ pub async fn collect(mut source: impl Source, from: Option<Checkpoint>) -> Given
 
 pub async fn collect_from(source: &mut dyn Source, from: Option<Checkpoint>) -> Given {
     let mut given = Given::default();
+    let from = from.map(|checkpoint| Resume { checkpoint, seen: Vec::new(), summary: serde_json::Value::Null });
     let mut batches = source.read(from);
     while let Some(batch) = batches.next().await {
         match batch {

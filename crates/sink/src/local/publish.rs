@@ -1,0 +1,228 @@
+//! The commit, and what follows from it.
+
+use std::{io, path::Path};
+
+use pagemill_core::{Error, ErrorKind, FileEntry, Receipt, Result, TableName};
+
+use super::{LocalStore, folders::During, receipt};
+use crate::{AttemptId, Manifest, layout::Layout, manifest::Replaced};
+
+/// The largest manifest that is read.
+const MANIFEST_LIMIT: u64 = 256 << 20;
+
+impl LocalStore {
+    /// Publishes all segments. Nobody sees anything before the commit; after it, everything follows, if need be at the
+    /// next start.
+    pub(super) fn publish_all(&mut self, mut manifest: Manifest) -> Result<Receipt> {
+        let run = self.running()?;
+        if !run.open.is_empty() || !run.closed.is_empty() {
+            return Err(Error::internal("a segment was not ended before the run was published"));
+        }
+        let (layout, tables, attempt) = (run.layout.clone(), run.tables.clone(), run.attempt);
+        let replaced = run.replaced.clone();
+        manifest.attempt = attempt.to_string();
+        manifest.files = files(&layout, run.journal.parts()?);
+        manifest.replaces = replaced.as_ref().map(|old| Replaced {
+            attempt: old.attempt.clone(),
+            tables: old.tables.iter().map(|t| t.name.clone()).collect(),
+        });
+        for table in &tables {
+            let dir = layout.staged(attempt, table);
+            self.refuse_strangers(&dir, &manifest, table)?;
+            self.disk.set_mode(&dir, 0o750 & !self.umask).during("set the mode of", &dir)?;
+            self.sync_dir(&dir)?;
+        }
+        self.refuse_overlap(&layout)?;
+        self.refuse_taken(&layout, &tables, replaced.as_ref())?;
+        self.commit(&layout, &manifest)
+            .and_then(|()| self.move_into_place(&layout, &manifest, false))
+            .map_err(|e| self.in_doubt(&layout, e))?;
+        // Published, durable; what is left of this and of earlier attempts is of no more use.
+        if let Err(error) = self.remove_attempts(&layout) {
+            tracing::warn!(home = %layout.home().display(), %error, "cannot remove the folder of a published attempt");
+        }
+        Ok(receipt(&layout, &manifest, false))
+    }
+
+    /// Refuses to publish a file that no segment names.
+    fn refuse_strangers(&mut self, dir: &Path, manifest: &Manifest, table: &TableName) -> Result<()> {
+        let there = self.disk.list(dir).during("read", dir)?;
+        let mut named: Vec<_> = manifest.files_of(table).map(|f| f.path.rsplit('/').next().unwrap_or("")).collect();
+        named.sort_unstable();
+        if there != named {
+            return Err(Error::io(format!("{} does not hold the files that were written to it", dir.display()))
+                .advise("find out what else writes there, and run it again; nothing was published"));
+        }
+        Ok(())
+    }
+
+    /// An error on the way to being published: once the manifest may be there, so may the run.
+    fn in_doubt(&mut self, layout: &Layout, error: Error) -> Error {
+        let path = layout.manifest();
+        let ours = self.run.as_ref().map(|run| (run.committing, run.attempt.to_string()));
+        let Some((true, attempt)) = ours else { return error };
+        if let Ok(found) = self.read_manifest(layout)
+            && found.is_none_or(|manifest| manifest.attempt != attempt)
+        {
+            return error;
+        }
+        let message = format!("the run is committed, but perhaps not yet published ({})", path.display());
+        Error::new(ErrorKind::Unknown, message)
+            .advise("run it again, which will find out and finish it; nothing was deleted")
+            .because(error)
+    }
+
+    /// The commit: the manifest appears under its name, whole and durable, or not at all.
+    fn commit(&mut self, layout: &Layout, manifest: &Manifest) -> Result<()> {
+        let run = self.running()?;
+        let (home, attempt) = (layout.home(), layout.attempt(run.attempt));
+        let replaces = run.replaced.is_some();
+        let (draft, path) = (attempt.join("manifest.json"), layout.manifest());
+        self.disk.create(&draft).during("create", &draft)?;
+        self.disk.append(&draft, &manifest.to_bytes()?).during("write", &draft)?;
+        self.seal(&draft)?;
+        self.sync_dir(&attempt)?;
+        self.running()?.committing = true;
+        if replaces {
+            self.disk.rename(&draft, &path).during("create", &path)?;
+        } else {
+            match self.disk.link(&draft, &path) {
+                Ok(()) => {}
+                // A file system without hard links.
+                Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                    self.disk.rename_noreplace(&draft, &path).during("create", &path)?;
+                }
+                Err(e) => return Err(e).during("create", &path),
+            }
+        }
+        self.sync_dir(&home)
+            .map_err(|e| e.advise("the run may be published: run it again, which will find out and finish it"))
+    }
+
+    /// Moves each table of a committed run to where readers find it. May be repeated: `again` says that some may be there.
+    pub(super) fn move_into_place(&mut self, layout: &Layout, manifest: &Manifest, again: bool) -> Result<()> {
+        let Some(attempt) = AttemptId::parse(&manifest.attempt) else {
+            return Err(Error::internal("a manifest without an attempt was accepted"));
+        };
+        let source = layout.attempt(attempt);
+        // The attempt's folder goes last, so without it all that is below was done, and durably.
+        let finished = self.stat(&source)?.is_none();
+        for table in manifest.table_names()? {
+            let (from, to) = (layout.staged(attempt, &table), layout.published(&table));
+            let staged = !finished && self.stat(&from)?.is_some();
+            let there = self.stat(&to)?;
+            if staged && there.is_some() && manifest.replaces.is_some() {
+                // What is staged is either the new table or, after the exchange, the old one.
+                if !(again && self.holds(&to, manifest, &table)?) {
+                    self.disk.exchange(&from, &to).during("publish to", &to)?;
+                }
+                self.sync_dir(to.parent().unwrap_or(&to))?;
+            } else if staged {
+                let parent = self.make_public_parents(layout, &to)?;
+                self.disk.rename_noreplace(&from, &to).during("publish to", &to)?;
+                self.sync_dir(&parent)?;
+            } else if there.is_none_or(|s| !s.is_dir) {
+                return Err(Error::io(format!("{} was published and is gone", to.display())).advise(format!(
+                    "put it back, or remove {} to have the run made again",
+                    layout.manifest().display()
+                )));
+            } else if !finished {
+                self.make_public_parents(layout, &to)?;
+            }
+        }
+        if finished {
+            return Ok(());
+        }
+        for table in manifest.dropped_tables()? {
+            let (from, to) = (layout.published(&table), source.join(format!("dropped.{table}")));
+            if self.stat(&from)?.is_some() && self.stat(&to)?.is_none() {
+                self.disk.rename_noreplace(&from, &to).during("move away", &from)?;
+                self.sync_dir(from.parent().unwrap_or(&from))?;
+            }
+        }
+        self.sync_dir(&source)
+    }
+
+    /// Whether a folder holds the files that the manifest names of a table, and no other.
+    fn holds(&mut self, dir: &Path, manifest: &Manifest, table: &TableName) -> Result<bool> {
+        let there = self.disk.list(dir).during("read", dir)?;
+        let mut named = 0;
+        for file in manifest.files_of(table) {
+            let name = file.path.rsplit('/').next().unwrap_or("");
+            let path = dir.join(name);
+            if !there.iter().any(|n| n == name)
+                || self.disk.hash(&path).during("read", &path)? != (file.bytes, file.sha256.clone())
+            {
+                return Ok(false);
+            }
+            named += 1;
+        }
+        Ok(there.len() == named)
+    }
+
+    pub(super) fn read_manifest(&mut self, layout: &Layout) -> Result<Option<Manifest>> {
+        let path = layout.manifest();
+        if self.stat(&path)?.is_none() {
+            return Ok(None);
+        }
+        let bytes = self.disk.read(&path, MANIFEST_LIMIT).during("read", &path)?;
+        Manifest::from_bytes(&bytes, layout).map(Some)
+    }
+
+    /// Refuses a slot inside what another run has published as one.
+    pub(super) fn refuse_overlap(&mut self, layout: &Layout) -> Result<()> {
+        for manifest in layout.enclosing_manifests() {
+            if self.stat(&manifest)?.is_some() {
+                return Err(Error::config(format!(
+                    "{} lies inside what {} has published as a whole",
+                    layout.run_key(),
+                    manifest.display()
+                ))
+                .advise("choose another output folder, or a slot with the same names as before"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to publish where something is that no manifest of ours names.
+    pub(super) fn refuse_taken(
+        &mut self,
+        layout: &Layout,
+        tables: &[TableName],
+        replaced: Option<&Manifest>,
+    ) -> Result<()> {
+        for table in tables {
+            let path = layout.published(table);
+            let ours = replaced.is_some_and(|m| m.tables.iter().any(|t| t.name == table.as_str()));
+            if !ours && self.stat(&path)?.is_some() {
+                return Err(Error::config(format!("{} exists and was not published by this run", path.display()))
+                    .advise("move it away, or choose another output folder or slot; nothing was overwritten"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folders of all attempts. The lock is held, so none of them is alive.
+    pub(super) fn remove_attempts(&mut self, layout: &Layout) -> Result<()> {
+        for attempt in self.attempts(layout)? {
+            self.remove_attempt(layout, attempt)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the manifest says of the parts, by table and then by path.
+fn files(layout: &Layout, parts: Vec<crate::store::Part>) -> Vec<FileEntry> {
+    let mut files: Vec<_> = parts
+        .into_iter()
+        .map(|part| FileEntry {
+            table: part.table.to_string(),
+            path: format!("{}/{}", layout.relative(&part.table), part.name),
+            rows: part.rows,
+            bytes: part.bytes,
+            sha256: part.sha256,
+        })
+        .collect();
+    files.sort_by(|a, b| (&a.table, &a.path).cmp(&(&b.table, &b.path)));
+    files
+}
