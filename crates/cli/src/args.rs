@@ -128,6 +128,15 @@ pub(crate) struct OutputOptions {
     /// The slot to fill, such as dt=2026-11-23; a slot is published once
     #[arg(long, value_name = "NAME=VALUE", value_parser = slot)]
     pub(crate) slot: Option<Slot>,
+    /// Make a slot that is published already again, and replace each of its tables in one step
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Rows at which files end, at the end of a page: what a crash can cost
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) part_rows: u64,
+    /// Bytes at which files end, soon after, at the end of a page
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = any_size)]
+    pub(crate) part_size: Size,
     /// Write one table with lists and structs
     #[arg(long)]
     pub(crate) nested: bool,
@@ -245,22 +254,26 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, unit) = text.split_at(digits);
-        let shift = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
-            _ => return Err(format!("{unit:?} is no unit; use KiB, MiB or GiB")),
-        };
-        let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
-        match bytes {
-            Some(bytes) if bytes >= 32 << 20 => Ok(Self(bytes)),
-            Some(_) => Err("less than 32MiB is too little to work with".to_owned()),
-            None => Err("a size is a number with a unit, such as 256MiB".to_owned()),
+        match any_size(text)? {
+            size if size.0 >= 32 << 20 => Ok(size),
+            _ => Err("less than 32MiB is too little to work with".to_owned()),
         }
     }
+}
+
+/// A number of bytes, however few.
+fn any_size(text: &str) -> Result<Size, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(format!("{unit:?} is no unit; use KiB, MiB or GiB")),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift));
+    bytes.map(Size).ok_or_else(|| "a size is a number with a unit, such as 256MiB".to_owned())
 }
 
 fn slot(text: &str) -> Result<Slot, pagemill::Error> {

@@ -123,7 +123,11 @@ pub(crate) fn pipeline(
         false => Box::new(Flatten::new(resource, account.clone())),
     };
     let format = format(output)?;
-    let mut pipeline = Pipeline::new(source, transform, FileSink::new(out, format))
+    let sink = FileSink::new(out, format)
+        .overwrite(output.overwrite)
+        .rows_per_part(output.part_rows)
+        .bytes_per_part(output.part_size.0);
+    let mut pipeline = Pipeline::new(source, transform, sink)
         .slot(output.slot.clone())
         .max_bad_records(output.max_bad_records)
         .memory(pipeline_budget(output))

@@ -114,9 +114,11 @@ pub(crate) async fn convert(args: Convert, stopped_by: &StoppedBy) -> anyhow::Re
     };
     let source = FileSource::new(&resource, &args.input, options)?;
     let progress = source.progress();
+    let state = source.state()?;
     let inputs: Vec<_> = args.input.iter().map(|path| path.display().to_string()).collect();
     let pipeline = plan::pipeline(source, &resource, args.account.as_deref(), &args.out, &args.output)?
-        .config("input", inputs.join("\n"));
+        .config("input", inputs.join("\n"))
+        .pages(state);
     finish(pipeline, progress, &args.out, &args.output, stopped_by).await
 }
 

@@ -101,6 +101,8 @@ fn as_json(report: &Report) -> String {
         "manifest": report.receipt.manifest,
         "files": report.receipt.files,
         "rows": rows,
+        "resumed_pages": report.resumed,
+        "restarted": report.restarted,
         "totals": report.totals.to_json(),
     })
     .to_string()
@@ -145,6 +147,12 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
     ));
     for (path, reason, count) in totals.misfits.iter() {
         text.push_str(&format!("  {count:>8}  {reason:<14}  {path}\n"));
+    }
+    if report.resumed > 0 {
+        text.push_str(&format!("{} pages were there from an unfinished run\n", report.resumed));
+    }
+    if report.restarted {
+        text.push_str("the API did not accept a cursor any more: the walk was begun anew\n");
     }
     if totals.partial_pages > 0 {
         text.push_str(&format!("{} pages were partial, says the API\n", totals.partial_pages));

@@ -76,6 +76,9 @@ pub struct Run {
     pub slot: Option<Slot>,
     /// Options that change what is written, by name: resource, query, framing, flatten rules. No secrets.
     pub config: BTreeMap<String, String>,
+    /// What tells its pages from those of another run of the same configuration, such as the state of the files that are
+    /// read: an unfinished run is gone on with only if this is the same. It is not published.
+    pub pages: String,
 }
 
 impl Run {

@@ -41,6 +41,7 @@ pub struct Pipeline {
     sink: Box<dyn Sink>,
     slot: Option<Slot>,
     config: BTreeMap<String, String>,
+    pages: String,
     max_bad_records: u64,
     memory: usize,
 }
@@ -54,6 +55,7 @@ impl Pipeline {
             sink: Box::new(sink),
             slot: None,
             config: BTreeMap::new(),
+            pages: String::new(),
             max_bad_records: 0,
             memory: MEMORY,
         }
@@ -70,6 +72,16 @@ impl Pipeline {
     #[must_use]
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.insert(name.into(), value.into());
+        self
+    }
+
+    /// Tells the pages from those of another run of the same configuration, such as by [`FileSource::state`]: an unfinished
+    /// run is gone on with only if this is the same.
+    ///
+    /// [`FileSource::state`]: crate::FileSource::state
+    #[must_use]
+    pub fn pages(mut self, pages: impl Into<String>) -> Self {
+        self.pages = pages.into();
         self
     }
 
@@ -104,7 +116,12 @@ impl Pipeline {
     pub async fn run_until(mut self, stop: impl Future<Output = ()> + Send) -> Result<Report> {
         let tables = self.tables()?;
         let root = root(&tables)?;
-        let run = Run { dataset: root.clone(), slot: self.slot.take(), config: std::mem::take(&mut self.config) };
+        let run = Run {
+            dataset: root.clone(),
+            slot: self.slot.take(),
+            config: std::mem::take(&mut self.config),
+            pages: std::mem::take(&mut self.pages),
+        };
         let mut from = self.sink.open(&run, &tables).await?;
         let published = ended(from.as_ref());
         let resumed = from.as_ref().map_or(0, |from| from.checkpoint.pages);
@@ -116,7 +133,6 @@ impl Pipeline {
             if ended(from.as_ref()) {
                 break;
             }
-            let before = totals.pages;
             let result = {
                 let flow = pin!(self.flow(from.take(), &root, &mut totals));
                 match future::select(flow, stop.as_mut()).await {
@@ -125,7 +141,7 @@ impl Pipeline {
                 }
             };
             let Err(error) = result else { break };
-            from = match tries.after(&error, totals.pages > before) {
+            from = match tries.after(&error, totals.pages) {
                 None => return Err(self.give_up(error).await),
                 Some(to) => {
                     tracing::warn!(%error, ?to, "going back");
@@ -243,16 +259,18 @@ fn ended(from: Option<&Resume>) -> bool {
 /// How often a run has gone back.
 #[derive(Default)]
 struct Tries {
-    /// To a checkpoint, without a new page since.
+    /// To a checkpoint, without getting any further since.
     rewinds: u32,
+    /// Pages that were accepted in the walk that got furthest.
+    furthest: u64,
     restarted: bool,
 }
 
 impl Tries {
-    /// Whether to go back after an error, and how far. `progress` says that pages were accepted before it.
-    fn after(&mut self, error: &Error, progress: bool) -> Option<Rewind> {
-        if progress {
-            self.rewinds = 0;
+    /// Whether to go back after an error that came after so many pages, and how far.
+    fn after(&mut self, error: &Error, pages: u64) -> Option<Rewind> {
+        if pages > self.furthest {
+            (self.furthest, self.rewinds) = (pages, 0);
         }
         match error.remedy()? {
             Rewind::Checkpoint => {

@@ -17,8 +17,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    manifest::hex,
-    store::{Kept, Part, Segment},
+    manifest::{hex, sha256},
+    store::{Kept, Part, Plan, Segment},
 };
 
 /// The version that this code writes, and the only one it reads.
@@ -35,10 +35,19 @@ pub struct Header {
 }
 
 impl Header {
-    /// Of a run that writes what `config` stands for.
+    /// That of a run which writes what `config` stands for.
     #[must_use]
     pub fn new(run: String, config: String) -> Self {
         Self { version: VERSION, run, config }
+    }
+
+    /// That of a run.
+    ///
+    /// # Errors
+    /// [`Internal`](pagemill_core::ErrorKind::Internal) when its configuration cannot be written as JSON, which would be a bug.
+    pub fn of(plan: &Plan) -> Result<Self> {
+        let config = format!("{} {}", plan.draft.config_hash()?, plan.run.pages);
+        Ok(Self::new(plan.run.key(), hex(&sha256(config.as_bytes()))))
     }
 }
 

@@ -221,6 +221,7 @@ mod tests {
             dataset: TableName::new("m").expect("name"),
             slot: Some(Slot::new("d=1").expect("slot")),
             config: BTreeMap::new(),
+            pages: String::new(),
         };
         Layout::new(Path::new("/o"), &run).expect("layout")
     }

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use arrow::datatypes::SchemaRef;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use pagemill_core::{Batch, Checkpoint, Cursor, Error, Position, Resource, Result, Resume, Source};
 use pagemill_json::{Decoder, Options, Page};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -82,6 +84,29 @@ impl FileSource {
             return Err(Error::config("standard input can be read only once"));
         }
         Ok(Self { resource: resource.clone(), origins: origins.into(), options })
+    }
+
+    /// Tells the files as they are now from what they were, or may become: a hash of their names, sizes and times. Standard
+    /// input is never the same again.
+    ///
+    /// # Errors
+    /// [`Config`](pagemill_core::ErrorKind::Config) when a file cannot be looked at.
+    pub fn state(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (n, origin) in self.origins.iter().enumerate() {
+            hash.update(origin.cursor(n).expose());
+            let (bytes, time) = match origin {
+                Origin::Stdin => (u64::from(std::process::id()), Ok(SystemTime::now())),
+                Origin::File(path) => {
+                    let cannot = |e: io::Error| Error::config(format!("cannot read {}", origin.shown())).because(e);
+                    let found = fs::metadata(path).map_err(cannot)?;
+                    (found.len(), found.modified())
+                }
+            };
+            let since = time.ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+            hash.update(format!("\0{bytes}\0{}\0", since.as_nanos()));
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The counters.

@@ -134,11 +134,17 @@ async fn reconfigured(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -
     write(&mut *sink, 0..PAGES - 1).await;
     sink.suspend().await.expect("suspends");
     drop(sink);
-    let mut other = run("d=3");
-    other.config.insert("resource".to_owned(), "other things".to_owned());
+    let (mut configured, mut fed) = (run("d=3"), run("d=3"));
+    configured.config.insert("resource".to_owned(), "other things".to_owned());
+    fed.pages = "other pages".to_owned();
+    for other in [&configured, &fed] {
+        let mut sink = make();
+        let from = sink.open(other, &tables()).await.expect("opens");
+        assert_eq!(from, None, "a run of something else is gone on with");
+        sink.suspend().await.expect("suspends");
+    }
     let mut sink = make();
-    let from = sink.open(&other, &tables()).await.expect("opens");
-    assert_eq!(from, None, "a run with another configuration is gone on with");
+    assert_eq!(sink.open(&configured, &tables()).await.expect("opens"), None);
     write(&mut *sink, 0..PAGES).await;
     sink.commit(&summary(PAGES)).await.expect("commits");
     assert_eq!(seen(), expected(3));
@@ -149,6 +155,7 @@ fn run(slot: &str) -> Run {
         dataset: TableName::new("things").expect("a name"),
         slot: Some(Slot::new(slot).expect("a slot")),
         config: BTreeMap::from([("resource".to_owned(), "things".to_owned())]),
+        pages: String::new(),
     }
 }
 

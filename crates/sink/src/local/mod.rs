@@ -162,7 +162,7 @@ impl Store for LocalStore {
         }
         self.refuse_overlap(&layout)?;
         self.refuse_taken(&layout, &tables, published.as_ref())?;
-        let header = Header::new(layout.run_key(), plan.draft.config_hash()?);
+        let header = Header::of(plan)?;
         let found = self.recover(&layout, &tables, &header)?;
         let (attempt, journal, files) = match found {
             Some(found) => (found.attempt, found.journal, found.files),

@@ -73,7 +73,12 @@ pub(crate) fn name(name: &str) -> TableName {
 }
 
 pub(crate) fn run(slot: Option<&str>) -> Run {
-    Run { dataset: name("m"), slot: slot.map(|s| Slot::new(s).expect("a slot")), config: BTreeMap::new() }
+    Run {
+        dataset: name("m"),
+        slot: slot.map(|s| Slot::new(s).expect("a slot")),
+        config: BTreeMap::new(),
+        pages: String::new(),
+    }
 }
 
 pub(crate) fn schema() -> SchemaRef {

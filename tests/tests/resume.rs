@@ -1,0 +1,225 @@
+//! Runs that end early, and the ones after them: together they are one run.
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arrow::datatypes::SchemaRef;
+use futures::{StreamExt, stream::BoxStream};
+use pagemill::{
+    Batch, Error, ErrorKind, FileSink, Flatten, Format, HttpSource, Ndjson, Pipeline, Report, Result, Resume, Rewind,
+    Source,
+};
+use pagemill_simulator::{ACCOUNT, Simulator};
+use support::{formats, members, source, tree};
+
+const MEMBERS: u64 = 360;
+const LIMIT: u64 = 20;
+const PAGES: u64 = MEMBERS / LIMIT;
+
+async fn simulator() -> Simulator {
+    Simulator::builder().members(MEMBERS).seed(3).start().await.expect("a simulator")
+}
+
+/// A source that fails after so many pages of a walk, in the middle of the next one if there is a middle.
+struct Failing {
+    source: HttpSource,
+    after: u64,
+    error: Box<dyn Fn() -> Error + Send>,
+    /// Walks that fail.
+    times: Arc<AtomicU64>,
+}
+
+impl Source for Failing {
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>> {
+        let fails = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        let (after, error) = (self.after, (self.error)());
+        if !fails {
+            return self.source.read(from);
+        }
+        let mut error = Some(error);
+        let mut over = false;
+        self.source
+            .read(from)
+            .map(move |batch| {
+                let batch = batch?;
+                let done = batch.end.as_ref().map_or(0, |end| end.resume.pages);
+                // Where a page is torn, its rows came and its end did not.
+                match error.take_if(|_| done > after || (batch.end.is_none() && done == after)) {
+                    Some(error) => Err(error),
+                    None => Ok(batch),
+                }
+            })
+            .take_while(move |item| {
+                let go_on = !over;
+                over |= item.is_err();
+                futures::future::ready(go_on)
+            })
+            .boxed()
+    }
+}
+
+fn failing(simulator: &Simulator, after: u64, times: u64, error: fn() -> Error) -> Failing {
+    let times = Arc::new(AtomicU64::new(times));
+    Failing { source: source(simulator, LIMIT), after, error: Box::new(error), times }
+}
+
+fn pipeline(source: impl Source + 'static, out: &Path, format: Arc<dyn Format>) -> Pipeline {
+    let flatten = Flatten::new(&members(), Some(ACCOUNT.to_owned()));
+    // Some table has so many rows every few pages.
+    Pipeline::new(source, flatten, FileSink::new(out, format).rows_per_part(45))
+}
+
+fn away() -> Error {
+    Error::new(ErrorKind::Unavailable, "the server is away")
+}
+
+/// What an undisturbed run publishes.
+async fn undisturbed(simulator: &Simulator, out: &Path, format: Arc<dyn Format>) -> Report {
+    pipeline(source(simulator, LIMIT), out, format).run().await.expect("a run")
+}
+
+#[tokio::test]
+async fn a_run_that_fails_after_any_page_is_gone_on_with_and_is_the_same() {
+    let simulator = simulator().await;
+    for format in formats() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let whole = undisturbed(&simulator, &dir.path().join("whole"), format.clone()).await;
+        let expected = tree(&dir.path().join("whole"));
+        let mut ends = BTreeSet::new();
+        // Lines are the quickest to write; the other formats show that it is not about them.
+        let step = if format.name() == Ndjson.name() { 1 } else { 7 };
+        for after in (0..PAGES).step_by(step) {
+            let out = dir.path().join(after.to_string());
+            let first = pipeline(failing(&simulator, after, 1, away), &out, format.clone()).run().await;
+            assert_eq!(first.expect_err("it fails").kind(), ErrorKind::Unavailable);
+            assert!(!out.exists(), "nothing is to be seen");
+            let before = simulator.served().requests;
+            let second = pipeline(source(&simulator, LIMIT), &out, format.clone()).run().await.expect("a run");
+            assert!(
+                second.resumed <= after && after - second.resumed < 5,
+                "{} of {after} pages are kept",
+                second.resumed
+            );
+            assert_eq!(simulator.served().requests - before, PAGES - second.resumed, "pages are asked for again");
+            ends.insert(second.resumed);
+            assert!(tree(&out) == expected, "after {after} pages");
+            assert_eq!((&second.totals, &second.rows), (&whole.totals, &whole.rows));
+            assert!(!second.restarted);
+        }
+        assert!(step > 1 || (ends.len() > 4 && ends.len() < PAGES as usize), "{ends:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_fails_again_and_again_comes_to_its_end() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("out");
+    undisturbed(&simulator, &dir.path().join("whole"), Arc::new(Ndjson)).await;
+    let mut starts = BTreeSet::new();
+    for after in (4..PAGES).step_by(3) {
+        let failed = pipeline(failing(&simulator, after, 1, away), &out, Arc::new(Ndjson)).run().await;
+        failed.expect_err("it fails");
+        starts.insert(after);
+    }
+    let report = pipeline(source(&simulator, LIMIT), &out, Arc::new(Ndjson)).run().await.expect("a run");
+    assert!(starts.len() > 4 && report.resumed > 12, "{}", report.resumed);
+    assert!(tree(&out) == tree(&dir.path().join("whole")));
+}
+
+#[tokio::test]
+async fn a_page_that_failed_after_rows_of_it_were_handed_on_leaves_none_of_them() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let whole = undisturbed(&simulator, &dir.path().join("whole"), Arc::new(Ndjson)).await;
+    for (at, times) in [(0, 1), (4, 1), (7, 2), (PAGES - 1, 3)] {
+        let out = dir.path().join(at.to_string());
+        let torn = || away().rewind(Rewind::Checkpoint);
+        let report = pipeline(failing(&simulator, at, times, torn), &out, Arc::new(Ndjson)).run().await;
+        let report = report.expect("it goes back and on");
+        assert!(tree(&out) == tree(&dir.path().join("whole")), "page {at}");
+        assert_eq!(report.totals, whole.totals);
+    }
+    // Nothing is gained where it fails each time; what is durable is kept.
+    let out = dir.path().join("always");
+    let torn = || away().rewind(Rewind::Checkpoint);
+    let failed = pipeline(failing(&simulator, 4, u64::MAX, torn), &out, Arc::new(Ndjson)).run().await;
+    assert_eq!(failed.expect_err("it fails").kind(), ErrorKind::Unavailable);
+    let report = pipeline(source(&simulator, LIMIT), &out, Arc::new(Ndjson)).run().await.expect("a run");
+    assert!(report.resumed > 0 && report.resumed <= 4);
+    assert!(tree(&out) == tree(&dir.path().join("whole")));
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_not_accepted_any_more_restarts_the_walk_once() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    undisturbed(&simulator, &dir.path().join("whole"), Arc::new(Ndjson)).await;
+    let expired = || Error::new(ErrorKind::Rejected, "no such cursor").rewind(Rewind::Start);
+    for after in [0, 5, PAGES - 1] {
+        let out = dir.path().join(after.to_string());
+        // A walk that was left behind, and whose cursor is not accepted when it is gone on with.
+        let left = pipeline(failing(&simulator, after, 1, away), &out, Arc::new(Ndjson)).run().await;
+        left.expect_err("it fails");
+        let report = pipeline(failing(&simulator, after, 1, expired), &out, Arc::new(Ndjson)).run().await;
+        let report = report.expect("it begins anew");
+        assert!(report.restarted && report.resumed == 0);
+        assert_eq!(report.totals.records, MEMBERS);
+        assert!(tree(&out) == tree(&dir.path().join("whole")), "page {after}");
+    }
+    let out = dir.path().join("twice");
+    let failed = pipeline(failing(&simulator, 5, 2, expired), &out, Arc::new(Ndjson)).run().await;
+    assert_eq!(failed.expect_err("once and no more").kind(), ErrorKind::Rejected);
+}
+
+#[tokio::test]
+async fn data_that_break_a_rule_leave_nothing_to_go_on_from() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("out");
+    let circle = || Error::data("the cursor is repeated");
+    let failed = pipeline(failing(&simulator, 7, 1, circle), &out, Arc::new(Ndjson)).run().await;
+    assert_eq!(failed.expect_err("it fails").kind(), ErrorKind::Data);
+    let report = pipeline(source(&simulator, LIMIT), &out, Arc::new(Ndjson)).run().await.expect("a run");
+    assert_eq!(report.resumed, 0);
+}
+
+#[tokio::test]
+async fn a_circle_is_seen_that_began_before_the_run_was_gone_on_with() {
+    // The cursors that the first attempt has met are known to the second.
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("out");
+    struct Seen(Failing, Arc<AtomicU64>);
+    impl Source for Seen {
+        fn schema(&self) -> SchemaRef {
+            self.0.schema()
+        }
+        fn read(&mut self, from: Option<Resume>) -> BoxStream<'_, Result<Batch>> {
+            let met: BTreeSet<_> = from.iter().flat_map(|f| &f.seen).map(ToString::to_string).collect();
+            self.1.store(met.len() as u64, Ordering::SeqCst);
+            self.0.read(from)
+        }
+    }
+    let mut kept = None;
+    for after in [4, 10, 16] {
+        let met = Arc::new(AtomicU64::new(u64::MAX));
+        let seen = Seen(failing(&simulator, after, 1, away), Arc::clone(&met));
+        pipeline(seen, &out, Arc::new(Ndjson)).run().await.expect_err("it fails");
+        let met = met.load(Ordering::SeqCst);
+        let kept = kept.replace(after).map_or(0..=0, |before| 1..=before);
+        assert!(kept.contains(&met), "{met} cursors, one a page");
+    }
+}
