@@ -65,6 +65,13 @@ pub trait Disk: Send {
     fn close(&mut self, path: &Path) -> io::Result<()>;
     /// Makes a folder's entries and mode durable.
     fn sync_dir(&mut self, path: &Path) -> io::Result<()>;
+    /// Makes several open files, and the entries of several folders, durable, in any order; an error comes with its path.
+    ///
+    /// Each costs a write to the device; a file system makes one of several that are asked for at the same time.
+    fn sync_all(&mut self, files: &[PathBuf], dirs: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
+        files.iter().try_for_each(|path| self.sync_file(path).map_err(|e| (path.clone(), e)))?;
+        dirs.iter().try_for_each(|path| self.sync_dir(path).map_err(|e| (path.clone(), e)))
+    }
     /// Gives the file at `from` a second name, which must be free.
     fn link(&mut self, from: &Path, to: &Path) -> io::Result<()>;
     /// Renames; the new name must be free.
@@ -200,6 +207,33 @@ impl Disk for RealDisk {
 
     fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn sync_all(&mut self, files: &[PathBuf], dirs: &[PathBuf]) -> Result<(), (PathBuf, io::Error)> {
+        let open = &self.open;
+        let one = |path: &PathBuf| match open.get(path) {
+            Some(file) => file.sync_all().map_err(|e| (path.clone(), e)),
+            None => Err((path.clone(), io::Error::other("the file is not open"))),
+        };
+        let folder = |path: &PathBuf| File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| (path.clone(), e));
+        std::thread::scope(|scope| {
+            let mut waiting = Vec::new();
+            let mut result = Ok(());
+            for (at, path) in files.iter().chain(dirs).enumerate() {
+                let work = move || if at < files.len() { one(path) } else { folder(path) };
+                // The last one here, the others on threads of their own; where there can be none, one after another.
+                let alone = at + 1 == files.len() + dirs.len();
+                match (!alone).then(|| std::thread::Builder::new().spawn_scoped(scope, work)) {
+                    Some(Ok(thread)) => waiting.push((path, thread)),
+                    Some(Err(_)) | None => result = result.and(work()),
+                }
+            }
+            for (path, thread) in waiting {
+                let lost = |_| Err((path.clone(), io::Error::other("a thread was lost")));
+                result = result.and(thread.join().unwrap_or_else(lost));
+            }
+            result
+        })
     }
 
     fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {

@@ -87,7 +87,7 @@ pub trait Store: Send {
     fn create_part(&mut self, table: &TableName, name: &str) -> Result<()>;
     /// Appends to a part that was begun.
     fn append_part(&mut self, table: &TableName, name: &str, bytes: &Bytes) -> Result<()>;
-    /// Ends a part: its bytes and its name are durable when this returns.
+    /// Ends a part: nothing is appended to it after this.
     fn close_part(&mut self, part: &Part) -> Result<()>;
     /// Ends a segment: the parts closed since the last one, and the point after them, are durable together when this returns.
     fn end_segment(&mut self, segment: &Segment) -> Result<()>;

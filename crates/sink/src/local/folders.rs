@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl LocalStore {
-    /// Makes the folders above a published one, all durable, and returns the last.
+    /// Makes the folders above a published one, and returns the last; its name and those of the folders above it are
+    /// durable after the next [`flush`](Self::flush).
     pub(super) fn make_public_parents(&mut self, layout: &Layout, path: &Path) -> Result<PathBuf> {
         let out = layout.out().to_owned();
         let parent = path.parent().unwrap_or(&out).to_owned();
@@ -23,8 +24,6 @@ impl LocalStore {
         for dir in dirs {
             self.make_dir_if_absent(&dir, 0o750)?;
         }
-        // The folder that a table's own entry goes into is synced by whoever makes the entry, or was and may not be durable.
-        self.sync_dir(&parent)?;
         Ok(parent)
     }
 
@@ -67,8 +66,8 @@ impl LocalStore {
         Ok(())
     }
 
-    /// Makes a folder if there is none, and makes its name durable either way: an earlier run may have
-    /// made it and died before it did so.
+    /// Makes a folder if there is none. Its name is to be made durable either way: an earlier run may have made it and
+    /// died before it did so.
     fn make_dir_if_absent(&mut self, dir: &Path, mode: u32) -> Result<()> {
         if self.stat(dir)?.is_none() {
             match self.disk.create_dir(dir, mode) {
@@ -76,10 +75,21 @@ impl LocalStore {
                 other => other.during("create", dir)?,
             }
         }
-        match dir.parent() {
-            None => Ok(()),
-            Some(parent) => self.sync_dir(parent),
+        if let Some(parent) = dir.parent() {
+            self.changed(parent);
         }
+        Ok(())
+    }
+
+    /// Remembers that a folder's entries are not durable yet.
+    pub(super) fn changed(&mut self, dir: &Path) {
+        self.changed.insert(dir.to_owned());
+    }
+
+    /// Makes the open files `files` durable, and the entries of all folders that have changed.
+    pub(super) fn flush(&mut self, files: &[PathBuf]) -> Result<()> {
+        let dirs: Vec<_> = std::mem::take(&mut self.changed).into_iter().collect();
+        self.disk.sync_all(files, &dirs).or_else(|(path, error)| Err(error).during("sync", &path))
     }
 
     pub(super) fn make_dir(&mut self, dir: &Path, mode: u32) -> Result<()> {
@@ -90,15 +100,9 @@ impl LocalStore {
         self.disk.stat(path).during("look at", path)
     }
 
-    pub(super) fn sync_dir(&mut self, dir: &Path) -> Result<()> {
-        self.disk.sync_dir(dir).during("sync", dir)
-    }
-
-    /// Final mode, sync, close. The folder around it is private until it is published.
-    pub(super) fn seal(&mut self, path: &Path) -> Result<()> {
-        self.disk.set_mode(path, 0o640 & !self.umask).during("set the mode of", path)?;
-        self.disk.sync_file(path).during("sync", path)?;
-        self.disk.close(path).during("close", path)
+    /// Gives an open file the mode it is published with. The folder around it is private until then.
+    pub(super) fn open_to_readers(&mut self, path: &Path) -> Result<()> {
+        self.disk.set_mode(path, 0o640 & !self.umask).during("set the mode of", path)
     }
 }
 

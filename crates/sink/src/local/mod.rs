@@ -1,7 +1,7 @@
 //! [`LocalStore`]: files on a local disk.
 //!
-//! Every step that must survive a power cut is followed by the sync that makes it durable, before the next step relies on
-//! it. A folder's entry is durable when the folder *above* it is synced.
+//! Before a step relies on another one, that one is made durable: files by a sync of their own, a folder's entry by that of the
+//! folder *above* it. What has changed is gathered until then, and made durable together.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -14,7 +14,7 @@ mod folders;
 mod publish;
 mod recover;
 
-use std::path::{Path, PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use bytes::Bytes;
 use pagemill_core::{Error, ErrorKind, Receipt, Result, Rewind, TableName};
@@ -35,6 +35,8 @@ pub struct LocalStore {
     /// Ids for the attempts to come, before random ones.
     ids: Vec<AttemptId>,
     umask: u32,
+    /// Folders with entries that are not durable yet.
+    changed: BTreeSet<PathBuf>,
     run: Option<Running>,
 }
 
@@ -48,9 +50,9 @@ struct Running {
     file: Option<PathBuf>,
     /// Ordinal of the next journal file.
     files: u32,
-    /// Parts that were closed after the last segment.
+    /// Parts that were completed after the last segment; not durable yet.
     closed: Vec<Part>,
-    /// Parts that were begun and not closed.
+    /// The files of those parts, and of the ones in the making.
     open: Vec<PathBuf>,
     /// What is published under this name, and will be replaced.
     replaced: Option<Manifest>,
@@ -61,7 +63,14 @@ struct Running {
 impl LocalStore {
     /// Publishes to the folder `out`, which need not exist, and stages in `out.pagemill` beside it.
     pub fn new(out: impl Into<PathBuf>) -> Self {
-        Self { out: out.into(), disk: Box::new(RealDisk::new()), ids: Vec::new(), umask: umask(), run: None }
+        Self {
+            out: out.into(),
+            disk: Box::new(RealDisk::new()),
+            ids: Vec::new(),
+            umask: umask(),
+            changed: BTreeSet::new(),
+            run: None,
+        }
     }
 
     /// The disk, in the place of [`RealDisk`]; for tests. Serves one run.
@@ -93,24 +102,22 @@ impl LocalStore {
         let id = self.ids.pop().map_or_else(AttemptId::random, Ok)?;
         let attempt = layout.attempt(id);
         self.make_dir(&attempt, 0o700)?;
-        self.sync_dir(&layout.home())?;
         for table in tables {
-            self.make_dir(&layout.staged(id, table), 0o700)?;
+            self.make_dir(&layout.staged(id, table), 0o750)?;
         }
-        self.sync_dir(&attempt)?;
+        self.changed(&layout.home());
+        self.changed(&attempt);
         Ok(id)
     }
 
     /// Removes what no segment names: parts in the making, and those whose segment has not ended.
     fn discard_open(&mut self) -> Result<()> {
-        let (disk, run) = self.parts()?;
+        let run = self.running()?;
+        run.closed.clear();
         for path in std::mem::take(&mut run.open) {
-            disk.close(&path).during("close", &path)?;
-            disk.remove_file(&path).during("remove", &path)?;
-        }
-        for part in std::mem::take(&mut run.closed) {
-            let path = run.layout.staged(run.attempt, &part.table).join(&part.name);
-            disk.remove_file(&path).during("remove", &path)?;
+            self.disk.close(&path).during("close", &path)?;
+            self.disk.remove_file(&path).during("remove", &path)?;
+            self.changed(path.parent().unwrap_or(&path));
         }
         Ok(())
     }
@@ -121,17 +128,13 @@ impl LocalStore {
         if self.stat(&path)?.is_some() {
             self.disk.remove_tree(&path).during("remove", &path)?;
         }
+        self.changed.retain(|dir| !dir.starts_with(&path));
         Ok(())
     }
 
     fn unlock(&mut self, layout: &Layout) -> Result<()> {
         self.run = None;
         self.disk.unlock().during("unlock", &layout.lock())
-    }
-
-    fn append_synced(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
-        self.disk.append(path, bytes).during("write", path)?;
-        self.disk.sync_file(path).during("sync", path)
     }
 }
 
@@ -149,7 +152,8 @@ impl Store for LocalStore {
         let published = self.read_manifest(&layout)?;
         if let Some(manifest) = &published {
             // Its appearance may not be durable yet: the run that made it may have died before it could see to it.
-            self.sync_dir(&home)?;
+            self.changed(&home);
+            self.flush(&[])?;
             self.move_into_place(&layout, manifest, true)?;
             if !plan.overwrite {
                 self.remove_attempts(&layout)?;
@@ -201,14 +205,9 @@ impl Store for LocalStore {
 
     fn close_part(&mut self, part: &Part) -> Result<()> {
         let run = self.running()?;
-        let dir = run.layout.staged(run.attempt, &part.table);
-        let path = dir.join(&part.name);
-        self.seal(&path)?;
-        self.sync_dir(&dir)?;
-        let run = self.running()?;
-        run.open.retain(|open| *open != path);
+        let path = run.layout.staged(run.attempt, &part.table).join(&part.name);
         run.closed.push(part.clone());
-        Ok(())
+        self.open_to_readers(&path)
     }
 
     fn end_segment(&mut self, segment: &Segment) -> Result<()> {
@@ -217,21 +216,32 @@ impl Store for LocalStore {
             return Ok(());
         }
         let line = run.journal.push(&run.closed, segment)?;
-        let dir = run.layout.attempt(run.attempt);
-        match run.file.clone() {
-            Some(file) => self.append_synced(&file, &line)?,
+        run.closed.clear();
+        let parts = std::mem::take(&mut run.open);
+        for path in &parts {
+            self.changed(path.parent().unwrap_or(path));
+        }
+        // The parts, and all folders on the way to them, before the line that speaks for them.
+        self.flush(&parts)?;
+        for path in &parts {
+            self.disk.close(path).during("close", path)?;
+        }
+        let run = self.running()?;
+        let (file, bytes) = match run.file.clone() {
+            Some(file) => (file, line),
             None => {
+                let dir = run.layout.attempt(run.attempt);
                 let file = dir.join(journal_name(run.files));
                 let whole = run.journal.to_bytes()?;
                 run.files += 1;
+                run.file = Some(file.clone());
+                self.changed(&dir);
                 self.disk.create(&file).during("create", &file)?;
-                self.append_synced(&file, &whole)?;
-                self.sync_dir(&dir)?;
-                self.running()?.file = Some(file);
+                (file, whole)
             }
-        }
-        self.running()?.closed.clear();
-        Ok(())
+        };
+        self.disk.append(&file, &bytes).during("write", &file)?;
+        self.flush(std::slice::from_ref(&file))
     }
 
     fn rewind(&mut self, to: Rewind) -> Result<Option<Kept>> {

@@ -29,8 +29,8 @@ impl LocalStore {
         for table in &tables {
             let dir = layout.staged(attempt, table);
             self.refuse_strangers(&dir, &manifest, table)?;
-            self.disk.set_mode(&dir, 0o750 & !self.umask).during("set the mode of", &dir)?;
-            self.sync_dir(&dir)?;
+            // A file that a recovery has removed must not come back in what is published.
+            self.changed(&dir);
         }
         self.refuse_overlap(&layout)?;
         self.refuse_taken(&layout, &tables, replaced.as_ref())?;
@@ -80,8 +80,10 @@ impl LocalStore {
         let (draft, path) = (attempt.join("manifest.json"), layout.manifest());
         self.disk.create(&draft).during("create", &draft)?;
         self.disk.append(&draft, &manifest.to_bytes()?).during("write", &draft)?;
-        self.seal(&draft)?;
-        self.sync_dir(&attempt)?;
+        self.open_to_readers(&draft)?;
+        self.changed(&attempt);
+        self.flush(std::slice::from_ref(&draft))?;
+        self.disk.close(&draft).during("close", &draft)?;
         self.running()?.committing = true;
         if replaces {
             self.disk.rename(&draft, &path).during("create", &path)?;
@@ -95,7 +97,8 @@ impl LocalStore {
                 Err(e) => return Err(e).during("create", &path),
             }
         }
-        self.sync_dir(&home)
+        self.changed(&home);
+        self.flush(&[])
             .map_err(|e| e.advise("the run may be published: run it again, which will find out and finish it"))
     }
 
@@ -107,40 +110,63 @@ impl LocalStore {
         let source = layout.attempt(attempt);
         // The attempt's folder goes last, so without it all that is below was done, and durably.
         let finished = self.stat(&source)?.is_none();
+        let mut tables = Vec::new();
         for table in manifest.table_names()? {
             let (from, to) = (layout.staged(attempt, &table), layout.published(&table));
             let staged = !finished && self.stat(&from)?.is_some();
-            let there = self.stat(&to)?;
-            if staged && there.is_some() && manifest.replaces.is_some() {
-                // What is staged is either the new table or, after the exchange, the old one.
-                if !(again && self.holds(&to, manifest, &table)?) {
-                    self.disk.exchange(&from, &to).during("publish to", &to)?;
-                }
-                self.sync_dir(to.parent().unwrap_or(&to))?;
-            } else if staged {
-                let parent = self.make_public_parents(layout, &to)?;
-                self.disk.rename_noreplace(&from, &to).during("publish to", &to)?;
-                self.sync_dir(&parent)?;
-            } else if there.is_none_or(|s| !s.is_dir) {
+            if !staged && self.stat(&to)?.is_none_or(|s| !s.is_dir) {
                 return Err(Error::io(format!("{} was published and is gone", to.display())).advise(format!(
                     "put it back, or remove {} to have the run made again",
                     layout.manifest().display()
                 )));
-            } else if !finished {
+            }
+            if !finished {
                 self.make_public_parents(layout, &to)?;
             }
+            tables.push((table, from, to, staged));
         }
         if finished {
             return Ok(());
+        }
+        // What is moved into a folder is found only as long as that folder is.
+        self.flush(&[])?;
+        for (table, from, to, staged) in tables {
+            if staged {
+                self.move_table(manifest, &table, &from, &to, again)?;
+            }
+            // An earlier run may have moved it, and died before this was durable.
+            self.changed(to.parent().unwrap_or(&to));
         }
         for table in manifest.dropped_tables()? {
             let (from, to) = (layout.published(&table), source.join(format!("dropped.{table}")));
             if self.stat(&from)?.is_some() && self.stat(&to)?.is_none() {
                 self.disk.rename_noreplace(&from, &to).during("move away", &from)?;
-                self.sync_dir(from.parent().unwrap_or(&from))?;
+                self.changed(from.parent().unwrap_or(&from));
             }
         }
-        self.sync_dir(&source)
+        // Where they are now, before where they are no more.
+        self.flush(&[])?;
+        self.changed(&source);
+        self.flush(&[])
+    }
+
+    /// Moves one table from where it was staged to where readers find it.
+    fn move_table(
+        &mut self,
+        manifest: &Manifest,
+        table: &TableName,
+        from: &Path,
+        to: &Path,
+        again: bool,
+    ) -> Result<()> {
+        if manifest.replaces.is_none() || self.stat(to)?.is_none() {
+            return self.disk.rename_noreplace(from, to).during("publish to", to);
+        }
+        // What is staged is either the new table or, after the exchange, the old one.
+        if again && self.holds(to, manifest, table)? {
+            return Ok(());
+        }
+        self.disk.exchange(from, to).during("publish to", to)
     }
 
     /// Whether a folder holds the files that the manifest names of a table, and no other.

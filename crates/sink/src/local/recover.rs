@@ -117,8 +117,9 @@ impl LocalStore {
         let path = dir.join(journal_name(found.files));
         found.files = found.files.saturating_add(1);
         self.disk.create(&path).during("create", &path)?;
-        self.append_synced(&path, &found.journal.to_bytes()?)?;
-        self.sync_dir(&dir)
+        self.disk.append(&path, &found.journal.to_bytes()?).during("write", &path)?;
+        self.changed(&dir);
+        self.flush(&[path])
     }
 
     /// Removes everything from the attempt but its journal and the parts that this names.
@@ -133,7 +134,7 @@ impl LocalStore {
         for table in tables {
             let dir = layout.staged(found.attempt, table);
             if self.stat(&dir)?.is_none() {
-                self.make_dir(&dir, 0o700)?;
+                self.make_dir(&dir, 0o750)?;
             }
             dirs.push(dir);
         }
@@ -149,7 +150,7 @@ impl LocalStore {
                     None => {}
                 }
             }
-            self.sync_dir(&dir)?;
+            self.changed(&dir);
         }
         Ok(())
     }
