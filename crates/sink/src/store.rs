@@ -90,6 +90,7 @@ pub trait Store: Send {
     /// Ends a part: nothing is appended to it after this.
     fn close_part(&mut self, part: &Part) -> Result<()>;
     /// Ends a segment: the parts closed since the last one, and the point after them, are durable together when this returns.
+    /// Those of the segment that ends the walk need be so only with [`publish`](Self::publish), which comes next.
     fn end_segment(&mut self, segment: &Segment) -> Result<()>;
     /// Drops what came after the last segment, or all of it, and gives what is left.
     fn rewind(&mut self, to: Rewind) -> Result<Option<Kept>>;

@@ -15,13 +15,14 @@ impl LocalStore {
     /// next start.
     pub(super) fn publish_all(&mut self, mut manifest: Manifest) -> Result<Receipt> {
         let run = self.running()?;
-        if !run.open.is_empty() || !run.closed.is_empty() {
-            return Err(Error::internal("a segment was not ended before the run was published"));
+        let parts = [run.journal.parts()?, run.closed.clone()].concat();
+        if run.open.len() != run.closed.len() {
+            return Err(Error::internal("a part was not ended before the run was published"));
         }
         let (layout, tables, attempt) = (run.layout.clone(), run.tables.clone(), run.attempt);
         let replaced = run.replaced.clone();
         manifest.attempt = attempt.to_string();
-        manifest.files = files(&layout, run.journal.parts()?);
+        manifest.files = files(&layout, parts);
         manifest.replaces = replaced.as_ref().map(|old| Replaced {
             attempt: old.attempt.clone(),
             tables: old.tables.iter().map(|t| t.name.clone()).collect(),
@@ -72,19 +73,30 @@ impl LocalStore {
             .because(error)
     }
 
-    /// The commit: the manifest appears under its name, whole and durable, or not at all.
+    /// The commit: the manifest appears under its name, whole and durable, or not at all. Everything that it speaks for is
+    /// durable before, and so are the folders that the tables will be moved to.
     fn commit(&mut self, layout: &Layout, manifest: &Manifest) -> Result<()> {
         let run = self.running()?;
         let (home, attempt) = (layout.home(), layout.attempt(run.attempt));
         let replaces = run.replaced.is_some();
         let (draft, path) = (attempt.join("manifest.json"), layout.manifest());
         self.disk.create(&draft).during("create", &draft)?;
+        self.running()?.open.push(draft.clone());
         self.disk.append(&draft, &manifest.to_bytes()?).during("write", &draft)?;
         self.open_to_readers(&draft)?;
+        for table in &manifest.table_names()? {
+            self.make_public_parents(layout, &layout.published(table))?;
+        }
         self.changed(&attempt);
-        self.flush(std::slice::from_ref(&draft))?;
-        self.disk.close(&draft).during("close", &draft)?;
-        self.running()?.committing = true;
+        let files = self.running()?.open.clone();
+        self.flush(&files)?;
+        for file in &files {
+            self.disk.close(file).during("close", file)?;
+        }
+        let run = self.running()?;
+        run.open.clear();
+        run.closed.clear();
+        run.committing = true;
         if replaces {
             self.disk.rename(&draft, &path).during("create", &path)?;
         } else {
@@ -120,7 +132,7 @@ impl LocalStore {
                     layout.manifest().display()
                 )));
             }
-            if !finished {
+            if again && !finished {
                 self.make_public_parents(layout, &to)?;
             }
             tables.push((table, from, to, staged));
@@ -128,8 +140,10 @@ impl LocalStore {
         if finished {
             return Ok(());
         }
-        // What is moved into a folder is found only as long as that folder is.
-        self.flush(&[])?;
+        if again {
+            // What is moved into a folder is found only as long as that folder is.
+            self.flush(&[])?;
+        }
         for (table, from, to, staged) in tables {
             if staged {
                 self.move_table(manifest, &table, &from, &to, again)?;
@@ -144,9 +158,7 @@ impl LocalStore {
                 self.changed(from.parent().unwrap_or(&from));
             }
         }
-        // Where they are now, before where they are no more.
-        self.flush(&[])?;
-        self.changed(&source);
+        // Should the old names come back after a power cut, beside the new ones, the next start finds that out.
         self.flush(&[])
     }
 
@@ -159,14 +171,15 @@ impl LocalStore {
         to: &Path,
         again: bool,
     ) -> Result<()> {
-        if manifest.replaces.is_none() || self.stat(to)?.is_none() {
-            return self.disk.rename_noreplace(from, to).during("publish to", to);
-        }
-        // What is staged is either the new table or, after the exchange, the old one.
-        if again && self.holds(to, manifest, table)? {
+        let there = self.stat(to)?.is_some();
+        // What is staged may be the old table, after an exchange, or one that was moved and whose old name is back.
+        if there && again && self.holds(to, manifest, table)? {
             return Ok(());
         }
-        self.disk.exchange(from, to).during("publish to", to)
+        match there && manifest.replaces.is_some() {
+            true => self.disk.exchange(from, to).during("publish to", to),
+            false => self.disk.rename_noreplace(from, to).during("publish to", to),
+        }
     }
 
     /// Whether a folder holds the files that the manifest names of a table, and no other.
