@@ -309,8 +309,8 @@ impl Watch {
             return Err(format!("the page took longer than {:?}", self.limits.page));
         }
         if self.span >= self.limits.floor_span {
-            let enough = self.limits.floor.saturating_mul(self.limits.floor_span.as_secs());
-            if self.bytes < enough {
+            let enough = self.limits.floor as f64 * self.limits.floor_span.as_secs_f64();
+            if (self.bytes as f64) < enough {
                 return Err(format!("the server sent {} bytes in {:?}", self.bytes, self.span));
             }
             self.span = Duration::ZERO;
@@ -392,6 +392,10 @@ mod tests {
         let mut drip = Watch::new(Timeouts::default());
         let seconds = (0..).take_while(|_| drip.took(5, second).is_ok()).count();
         assert_eq!(seconds, 29);
+        // A span of less than a second counts like any other.
+        let short = Timeouts { floor_span: second / 10, ..Timeouts::default() };
+        assert!(Watch::new(short.clone()).took(102, second / 10).is_err());
+        assert!(Watch::new(short).took(103, second / 10).is_ok());
         let mut stream = Watch::new(Timeouts::default());
         for _ in 0..599 {
             stream.took(2048, second).expect("fast enough");

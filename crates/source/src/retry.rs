@@ -122,6 +122,8 @@ pub fn decide(
             policy.base.saturating_mul(1 << doublings).min(policy.cap).mul_f64(rand)
         }
     };
+    // Where a wait that was asked for just fits, jitter must not be what makes it too long.
+    let wait = wait.min(policy.page_budget.saturating_sub(elapsed).max(hint.unwrap_or(wait)));
     if elapsed.saturating_add(wait) > policy.page_budget {
         return Verdict::Fail(hint.map_or(Why::Exhausted, Why::WaitTooLong));
     }
@@ -235,6 +237,17 @@ mod tests {
         let hour = 3600 * SECOND;
         assert_eq!(after(1, Failure::Status(429), Some(hour), 0.0), Verdict::Fail(Why::WaitTooLong(hour)));
         assert_eq!(after(1, Failure::Status(429), Some(Duration::ZERO), 1.0), Verdict::Retry(SECOND / 2));
+    }
+
+    #[test]
+    fn the_longest_wait_is_granted_whatever_the_jitter() {
+        let policy = Policy::default();
+        for rand in [0.0, 0.5, 1.0] {
+            assert_eq!(
+                after(1, Failure::Status(429), Some(policy.longest_hint), rand),
+                Verdict::Retry(policy.longest_hint)
+            );
+        }
     }
 
     #[test]

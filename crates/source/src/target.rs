@@ -154,4 +154,49 @@ mod tests {
             prop_assert_eq!(with.query_pairs().count(), without.query_pairs().count() + 1);
         }
     }
+
+    /// Many more cursors than that: each byte of what is added to the query is one that needs no second look.
+    #[test]
+    fn a_hundred_thousand_cursors_add_nothing_but_a_value() {
+        const PARTS: [&str; 20] = [
+            "&",
+            "#",
+            "?",
+            "=",
+            "/",
+            "..",
+            "\r\n",
+            "\0",
+            "%",
+            "%0d%0a",
+            " ",
+            "+",
+            "@",
+            ":",
+            "\\",
+            "é",
+            "\u{1f600}",
+            "a",
+            "\t",
+            ";",
+        ];
+        let at = target("http://localhost:8080/base").expect("good");
+        let prefix = format!("{}&next_cursor=", at.url(None));
+        let mut state = 1u64;
+        let mut cursor = String::new();
+        for _ in 0..100_000 {
+            cursor.clear();
+            loop {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let n = (state >> 33) as usize;
+                cursor.push_str(PARTS[n % PARTS.len()]);
+                if n.is_multiple_of(7) {
+                    break;
+                }
+            }
+            let url = at.url(Some(&cursor));
+            let value = url.as_str().strip_prefix(&prefix).expect("the same until here");
+            assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)), "{cursor:?}");
+        }
+    }
 }

@@ -1,18 +1,11 @@
 //! Saved pages: files, folders, compression, resumption.
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
-use flate2::{Compression, write::GzEncoder};
 use pagemill_core::{Checkpoint, Cursor, ErrorKind, Position};
 use pagemill_source::{FileOptions, FileSource};
 
 use crate::support::*;
-
-fn gzip(plain: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain.as_bytes()).expect("memory");
-    encoder.finish().expect("memory")
-}
 
 fn files(paths: &[&Path]) -> FileSource {
     FileSource::new(&members(), paths.iter().copied(), FileOptions::default()).expect("files")

@@ -74,7 +74,7 @@ async fn a_walk_resumes_where_a_checkpoint_says() {
 
 #[tokio::test]
 async fn cursors_that_go_in_circles_fail_at_the_first_repetition() {
-    for length in 1..=5 {
+    for length in [1, 2, 3, 4, 5, 1000] {
         let server = Server::start(move |n, _, stream| {
             let cursor = format!("canary-cursor-{}", n % length);
             let _ = stream.write_all(&json(page(n as u32..n as u32 + 1, Some(&cursor))));

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
+use flate2::{Compression, write::GzEncoder};
 use futures::StreamExt;
 use pagemill_core::{Checkpoint, Error, PageSummary, Resource, Resume, Source};
 use pagemill_source::{HttpOptions, HttpSource, Request, VirtualClock};
+use socket2::SockRef;
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +45,14 @@ pub struct Server {
 impl Server {
     /// `answer` gets the ordinal of the request, the request, and the connection to write to.
     pub fn start(answer: impl Fn(usize, &Seen, &mut TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::listening(TcpListener::bind("127.0.0.1:0").expect("a port"), answer)
+    }
+
+    /// As [`Server::start`], on a port that is listened on already.
+    pub fn listening(
+        listener: TcpListener,
+        answer: impl Fn(usize, &Seen, &mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (log, stopped, answer) = (Arc::clone(&seen), Arc::clone(&stop), Arc::new(answer));
@@ -62,7 +71,10 @@ impl Server {
                         log.len() - 1
                     };
                     answer(n, &request, &mut stream);
-                    let _ = stream.shutdown(Shutdown::Write);
+                    // After `reset`, closing the connection resets it; a FIN must not come before.
+                    if !matches!(SockRef::from(&stream).linger(), Ok(Some(Duration::ZERO))) {
+                        let _ = stream.shutdown(Shutdown::Write);
+                    }
                 });
             }
         });
@@ -93,6 +105,11 @@ impl Drop for Server {
     }
 }
 
+/// Has the end of this connection be a reset rather than an orderly end.
+pub fn reset(stream: &TcpStream) {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -118,6 +135,13 @@ pub fn answer(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> 
 /// A good answer of JSON.
 pub fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
     answer(200, &["content-type: application/json"], body)
+}
+
+/// As one gzip member.
+pub fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain.as_ref()).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 /// A page of the records `ids`, whose cursor comes first or last as `first` says.
@@ -186,7 +210,7 @@ pub async fn collect_from(source: &mut dyn Source, from: Option<Checkpoint>) -> 
             Ok(batch) => {
                 let ids = batch.records.column_by_name("id").expect("an id").as_string::<i32>();
                 given.first_rows.push(batch.first_row);
-                given.ids.extend((0..ids.len()).map(|i| ids.value(i).to_owned()));
+                given.ids.extend(ids.iter().map(|id| id.unwrap_or("null").to_owned()));
                 if let Some(end) = batch.end {
                     given.checkpoints.push(end.resume);
                     given.summaries.push(end.summary);
