@@ -240,6 +240,18 @@ pub(crate) struct Simulate {
     /// Compress answers for clients that accept gzip
     #[arg(long)]
     pub(crate) gzip: bool,
+    /// Something that goes wrong, such as reset, fin:500@page=3 or status:503@p=0.1@times=2; may be given again
+    #[arg(long, value_name = "NAME[:ARG][@WHERE]")]
+    pub(crate) fault: Vec<pagemill_simulator::Fault>,
+    /// Show the faults there are, and serve nothing
+    #[arg(long)]
+    pub(crate) list_faults: bool,
+    /// Write a line of JSON for each response
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Have each record say where it was served, in a member `ledger` of page, idx and serve
+    #[arg(long)]
+    pub(crate) stamp: bool,
 }
 
 /// A rate, or none.
@@ -322,5 +334,8 @@ mod tests {
         let typed = ["pagemill", "export", "r", "--account", "a", "--out", "o", "--pace", "50/10"];
         assert!(Cli::try_parse_from(typed).is_ok());
         assert!(Cli::try_parse_from(["pagemill", "simulate", "--rate", "5/1"]).is_ok());
+        let typed = ["pagemill", "simulate", "--fault", "reset", "--fault", "status:503@page=3@times=2"];
+        assert!(Cli::try_parse_from(typed).is_ok());
+        assert!(Cli::try_parse_from(["pagemill", "simulate", "--fault", "rest"]).is_err());
     }
 }

@@ -108,6 +108,7 @@ impl Records for Members {
                 json.key(name);
                 if *name == "id" { json.string(&id) } else { json.null() }
             }
+            look.marks.write(json);
         });
     }
 
@@ -276,6 +277,7 @@ fn write_object(look: &Look, out: &mut Vec<u8>, value: impl Fn(&str, &mut Json<'
             json.key(name);
             value(name, json);
         }
+        look.marks.write(json);
     });
 }
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use crate::accounts::{Account, Channels, Members, Whose, Workspaces};
 use crate::app::Api;
 use crate::error::ApiError;
+use crate::fault::Kind;
+use crate::ident::MAX_MEMBERS;
+use crate::ledger::Listed;
 use crate::listing::{Records, Window};
+use crate::mark::Oddity;
 use crate::page::{self, Envelope, Framing};
 use crate::people::People;
 use crate::places::position;
@@ -14,15 +18,20 @@ use crate::query::{Format, Query, decode};
 use crate::record::Look;
 use crate::stream::Rest;
 
+/// A cursor is the index where its page starts, and above that how many empty pages have stood there: a multiple of this.
+const EMPTIES: u64 = MAX_MEMBERS << 1;
+
 /// An answer that is a success.
 pub(crate) enum Answer {
     /// A page, or one record.
     Json {
         /// The body.
         body: Vec<u8>,
+        /// What a ledger, or a fault, has to know of a page.
+        listed: Option<Listed>,
     },
     /// A whole listing.
-    Stream(Rest),
+    Stream(Rest, Option<Listed>),
 }
 
 /// A resource of the model.
@@ -64,9 +73,17 @@ pub(crate) fn account(path: &str, query: &Query) -> Result<Account, ApiError> {
 }
 
 /// Decides the answer to a GET of `path` with `query`, for an account that may ask. `url` is what was asked for.
-pub(crate) fn answer(api: &Api, account: Account, path: &str, query: &Query, url: &str) -> Result<Answer, ApiError> {
+/// `request` is the ordinal of the request.
+pub(crate) fn answer(
+    api: &Api,
+    account: Account,
+    path: &str,
+    query: &Query,
+    url: &str,
+    request: u64,
+) -> Result<Answer, ApiError> {
     let Target { resource, id } = target(path)?;
-    let ask = Ask { api, account, resource, query, url, people: api.people(account), format: query.format()? };
+    let ask = Ask { api, account, resource, query, url, request, people: api.people(account), format: query.format()? };
     match id {
         Some(id) => ask.one(&id),
         None => ask.list(),
@@ -79,6 +96,7 @@ struct Ask<'a> {
     resource: Resource,
     query: &'a Query,
     url: &'a str,
+    request: u64,
     people: Arc<People>,
     format: Format,
 }
@@ -109,29 +127,78 @@ impl Ask<'_> {
             _ => records.write(index, &look, &mut body),
         }
         self.api.served().records(1);
-        Ok(Answer::Json { body })
+        Ok(Answer::Json { body, listed: None })
     }
 
     fn list(&self) -> Result<Answer, ApiError> {
         let (records, partial) = self.records()?;
         let (listing, cursors) = (self.listing(), self.api.cursors());
-        let start = match self.query.get("next_cursor") {
-            None => 0,
+        let cursor = self.query.get("next_cursor");
+        // Where the page starts, and how many empty pages have stood in its place.
+        let (start, empties) = match cursor {
+            None => (0, 0),
             Some(cursor) => cursors
                 .read(&listing, cursor)
-                .filter(|&start| start <= records.count())
+                .map(|both| (both & (EMPTIES - 1), both / EMPTIES))
+                .filter(|&(start, _)| start <= records.count())
                 .ok_or_else(|| ApiError::bad_request("next_cursor is not a cursor of this listing"))?,
         };
-        let look = self.look()?;
         let limit = self.limit()?;
-        self.api.served().page();
-        if let Format::StreamLines | Format::StreamArray = self.format {
-            let array = self.format == Format::StreamArray;
-            return Ok(Answer::Stream(Rest { records, start, array, look }));
+        let mut look = self.look()?;
+        let stream = matches!(self.format, Format::StreamLines | Format::StreamArray);
+        let mut listed = self.api.is_watched().then(|| {
+            let before = (0..start).filter(|&index| records.selects(index)).count();
+            let page = (before / limit.max(1)) as u64;
+            let fault = self.api.strikes().next(page, self.request).cloned();
+            Listed { page, cursor_in: cursor.map(str::to_owned), fault, ..Listed::default() }
+        });
+        let twist = listed.as_ref().and_then(|listed| listed.fault.as_ref()).map(|fault| fault.kind.clone());
+        if let Some(listed) = &listed {
+            look.marks.stamp = self.api.stamps().then_some((listed.page, self.request));
         }
-        let window = Window::of(&*records, start, limit);
+        look.marks.oddity = match twist {
+            Some(Kind::Retype) => Some(Oddity::Retyped),
+            Some(Kind::Deep(levels)) => Some(Oddity::Deep(levels)),
+            Some(Kind::Huge(bytes)) => Some(Oddity::Huge(bytes)),
+            _ => None,
+        };
+        self.api.served().page();
+        let ids = |indexes: &[u64]| indexes.iter().filter_map(|&index| records.key(index, "id")).collect();
+        if stream {
+            if let Some(listed) = &mut listed {
+                let all: Vec<_> = (start..records.count()).filter(|&index| records.selects(index)).collect();
+                listed.ids = ids(&all);
+            }
+            let array = self.format == Format::StreamArray;
+            return Ok(Answer::Stream(Rest { records, start, array, look, made: 0 }, listed));
+        }
+        let mut window = Window::of(&*records, start, limit);
+        match (twist, listed.as_ref().map_or(0, |listed| listed.page)) {
+            (Some(Kind::Empty(pages)), _) if empties < pages => {
+                window.indexes.clear();
+                window.next = Some(start + (empties + 1) * EMPTIES);
+            }
+            (Some(Kind::CursorLoop(back)), page) => {
+                let mut all = (0..records.count()).filter(|&index| records.selects(index));
+                let first = (page + 1).saturating_sub(back).saturating_mul(limit as u64);
+                window.next = all.nth(usize::try_from(first).unwrap_or(usize::MAX));
+            }
+            (Some(Kind::Repeat(count)), _) => {
+                let before = (0..start).rev().filter(|&index| records.selects(index));
+                let mut indexes: Vec<_> = before.take(usize::try_from(count).unwrap_or(usize::MAX)).collect();
+                indexes.reverse();
+                indexes.append(&mut window.indexes);
+                window.indexes = indexes;
+            }
+            (Some(Kind::Differ), _) => window.indexes.reverse(),
+            _ => {}
+        }
         let next = window.next.map(|start| cursors.make(&listing, start));
         let previous = window.previous.map(|start| cursors.make(&listing, start));
+        if let Some(listed) = &mut listed {
+            listed.ids = ids(&window.indexes);
+            listed.cursor_out.clone_from(&next);
+        }
         let mut body = Vec::new();
         let count = if self.format == Format::Raw {
             let provider = self.account.provider().unwrap_or(Provider::Slack);
@@ -151,7 +218,7 @@ impl Ask<'_> {
             page::write(&*records, &window.indexes, &framing, &envelope, &look, &mut body)
         };
         self.api.served().records(count);
-        Ok(Answer::Json { body })
+        Ok(Answer::Json { body, listed })
     }
 
     /// The records that the request is about, and whether the provider lists only part of each.

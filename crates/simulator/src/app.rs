@@ -1,25 +1,27 @@
 //! The HTTP application: who may ask, how often, and the one place that every response passes.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use axum::response::Response;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::accounts::Account;
 use crate::answer::{self, Answer};
+use crate::connection::Slot;
 use crate::cursor::Cursors;
 use crate::error::ApiError;
+use crate::fault::spoil::{Delivery, spoil};
+use crate::fault::{Kind, Strikes};
+use crate::ledger::{self, Entry};
 use crate::people::People;
 use crate::query::Query;
 use crate::rate::{Rate, Verdict, Window};
+use crate::reply::{self, JSON, Reply};
 use crate::served::Counters;
 use crate::server::Builder;
 
@@ -33,6 +35,7 @@ pub(crate) struct Api {
     cursors: Cursors,
     windows: Mutex<HashMap<Limited, Window>>,
     served: Arc<Counters>,
+    strikes: Strikes,
 }
 
 /// Whose requests are counted together.
@@ -52,6 +55,7 @@ impl Api {
             people: people.into(),
             windows: Mutex::default(),
             served: Arc::default(),
+            strikes: Strikes::new(config.faults.clone(), config.seed),
             config,
         }
     }
@@ -82,6 +86,20 @@ impl Api {
 
     pub(crate) fn served(&self) -> &Arc<Counters> {
         &self.served
+    }
+
+    pub(crate) fn strikes(&self) -> &Strikes {
+        &self.strikes
+    }
+
+    /// Whether records say where they were served.
+    pub(crate) fn stamps(&self) -> bool {
+        self.config.stamp
+    }
+
+    /// Whether anything has to be known of a page beyond its body.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.config.stamp || self.config.ledger.is_some() || !self.strikes.is_empty()
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -117,12 +135,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let (verdict, outcome) = decide(&api, &parts);
-    deliver(&api, &parts, verdict, outcome)
+    let number = api.served.request();
+    let (verdict, outcome) = decide(&api, &parts, number);
+    deliver(&api, &parts, number, verdict, outcome)
 }
 
 /// What the API answers, before anything about HTTP is said.
-fn decide(api: &Api, parts: &Parts) -> (Option<Verdict>, Result<Answer, ApiError>) {
+fn decide(api: &Api, parts: &Parts, number: u64) -> (Option<Verdict>, Result<Answer, ApiError>) {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let admitted = api.authorize(&parts.headers).and_then(|()| match parts.method {
         Method::GET => answer::account(parts.uri.path(), &query),
@@ -135,60 +154,99 @@ fn decide(api: &Api, parts: &Parts) -> (Option<Verdict>, Result<Answer, ApiError
     let verdict = api.pace(account);
     let outcome = match verdict {
         Some(Verdict { allowed: false, reset, .. }) => Err(ApiError::too_many_requests(reset)),
-        _ => answer::answer(api, account, parts.uri.path(), &query, &parts.uri.to_string()),
+        _ => answer::answer(api, account, parts.uri.path(), &query, &parts.uri.to_string(), number),
     };
     (verdict, outcome)
 }
 
-/// Every response leaves through here: the place to count it, to compress it, or to spoil it.
-fn deliver(api: &Api, parts: &Parts, verdict: Option<Verdict>, outcome: Result<Answer, ApiError>) -> Response {
-    api.served.request();
+/// Every response leaves through here: the place to count it, to compress it, to spoil it, and to write it down.
+fn deliver(
+    api: &Api,
+    parts: &Parts,
+    number: u64,
+    verdict: Option<Verdict>,
+    outcome: Result<Answer, ApiError>,
+) -> Response {
     let gzip = api.config.gzip && accepts_gzip(&parts.headers);
-    let (status, kind, body) = match outcome {
-        Ok(Answer::Json { body }) => (StatusCode::OK, "application/json; charset=utf-8", whole(body, gzip)),
-        Ok(Answer::Stream(rest)) => {
-            let kind = if rest.array { "application/json; charset=utf-8" } else { "application/x-ndjson" };
-            (StatusCode::OK, kind, Body::from_stream(rest.pieces(gzip, api.served.clone())))
+    let (mut reply, listed) = match outcome {
+        Ok(Answer::Json { body, listed }) => (Reply::new(StatusCode::OK, JSON, body), listed),
+        Ok(Answer::Stream(rest, listed)) => {
+            let kind = if rest.array { JSON } else { "application/x-ndjson" };
+            if listed.is_none() {
+                let mut response = Response::new(Body::from_stream(rest.pieces(gzip, api.served.clone())));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+                if gzip {
+                    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+                }
+                headers.extend(verdict.iter().flat_map(windows));
+                return response;
+            }
+            (Reply::new(StatusCode::OK, kind, rest.whole(&api.served)), listed)
         }
         Err(refusal) => {
-            api.served.refusal();
-            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, "application/json; charset=utf-8", whole(refusal.body(), gzip))
+            let mut reply = Reply::new(reply::status(&refusal), JSON, refusal.body());
+            if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+                reply.headers.push((header::ALLOW, HeaderValue::from_static("GET")));
+            }
+            (reply, None)
         }
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let sha256 = api.config.ledger.as_ref().map_or_else(String::new, |_| ledger::sha256(&reply.body));
     if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        reply.compress();
     }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+    reply.headers.extend(verdict.iter().flat_map(windows));
+    let fault = listed.as_ref().and_then(|listed| listed.fault.as_ref()).map(|fault| &fault.kind);
+    let delivery = match fault {
+        None => Delivery::Whole(reply),
+        Some(kind) => spoil(kind, reply),
+    };
+    let (status, framing) = match &delivery {
+        Delivery::Whole(reply) => (reply.status, reply.framing()),
+        Delivery::Raw(_) => (StatusCode::OK, "raw"),
+    };
+    if status != StatusCode::OK {
+        api.served.refusal();
     }
-    if let Some(verdict) = verdict {
-        let limit = format!("{};w={}", verdict.rate.requests, verdict.rate.window.as_secs());
-        if let Ok(limit) = HeaderValue::from_str(&limit) {
-            headers.insert("ratelimit-limit", limit);
+    if let Some(ledger) = &api.config.ledger {
+        let whole = status == StatusCode::OK && fault.is_none_or(Kind::leaves_whole);
+        let (listed, status) = (listed.as_ref(), status.as_u16());
+        // What cannot be written down must not count.
+        if let Err(error) = ledger.write(&Entry { request: number, listed, status, framing, whole, sha256 }) {
+            let refusal = ApiError::of(500, format!("the ledger cannot be written: {error}"));
+            return Reply::new(reply::status(&refusal), JSON, refusal.body()).into();
         }
-        headers.insert("ratelimit-remaining", verdict.remaining.into());
-        headers.insert("ratelimit-reset", verdict.reset.into());
-        if !verdict.allowed {
-            headers.insert(header::RETRY_AFTER, verdict.reset.into());
+    }
+    match (delivery, parts.extensions.get::<ConnectInfo<Slot>>()) {
+        (Delivery::Whole(reply), _) => reply.into(),
+        (Delivery::Raw(script), Some(ConnectInfo(slot))) => {
+            slot.put(script);
+            // Something to write, for the script to be noticed; none of it is sent.
+            Response::new(Body::empty())
+        }
+        (Delivery::Raw(_), None) => {
+            let refusal = ApiError::of(501, "This fault needs the simulator's own listener");
+            Reply::new(reply::status(&refusal), JSON, refusal.body()).into()
         }
     }
-    response
 }
 
-fn whole(body: Vec<u8>, gzip: bool) -> Body {
-    if !gzip {
-        return body.into();
+/// What an answer says of the windows of requests.
+fn windows(verdict: &Verdict) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![
+        (HeaderName::from_static("ratelimit-remaining"), verdict.remaining.into()),
+        (HeaderName::from_static("ratelimit-reset"), verdict.reset.into()),
+    ];
+    let limit = format!("{};w={}", verdict.rate.requests, verdict.rate.window.as_secs());
+    if let Ok(limit) = HeaderValue::from_str(&limit) {
+        headers.push((HeaderName::from_static("ratelimit-limit"), limit));
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    // Compressing into memory cannot fail.
-    let _ = encoder.write_all(&body);
-    encoder.finish().unwrap_or_default().into()
+    if !verdict.allowed {
+        headers.push((header::RETRY_AFTER, verdict.reset.into()));
+    }
+    headers
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {

@@ -12,6 +12,11 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
+    /// A refusal with any status.
+    pub(crate) fn of(status: u16, message: impl Into<String>) -> Self {
+        Self::new(status, message)
+    }
+
     fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), more: None }
     }
@@ -82,9 +87,17 @@ fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        422 => "Unprocessable Entity",
+        425 => "Too Early",
         429 => "Too Many Requests",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "Internal Server Error",
     }
 }

@@ -86,7 +86,7 @@ pub fn members_page(seed: u64, indexes: Range<u64>, options: &PageOptions) -> Ve
         excluded: options.exclude.clone(),
         shuffled: options.shuffled,
         extra_members: options.extra_members,
-        depth: 0,
+        ..Look::default()
     };
     let envelope = Envelope {
         next_cursor: options.next_cursor.as_deref(),
@@ -123,8 +123,8 @@ pub(crate) fn write(
     match framing {
         Framing::Lines => {
             let look = Look { style: Style { pretty: false, ..look.style }, ..look.clone() };
-            for &index in indexes {
-                records.write(index, &look, out);
+            for (position, &index) in (0..).zip(indexes) {
+                records.write(index, &look.at(position), out);
                 out.push(b'\n');
             }
             indexes.len() as u64
@@ -143,9 +143,9 @@ pub(crate) fn write(
             let look = Look { depth: 2, ..look.clone() };
             write_envelope(envelope, keyed.len(), &mut Json::new(out, look.style), |json| {
                 json.object(|json| {
-                    for (key, index) in &keyed {
+                    for (position, (key, index)) in (0..).zip(&keyed) {
                         json.key(key);
-                        json.value(|out| records.write(*index, &look, out));
+                        json.value(|out| records.write(*index, &look.at(position), out));
                     }
                 });
             });
@@ -157,9 +157,9 @@ pub(crate) fn write(
 fn write_array(records: &dyn Records, indexes: &[u64], look: &Look, depth: usize, json: &mut Json<'_>) {
     let look = Look { depth, ..look.clone() };
     json.array(|json| {
-        for &index in indexes {
+        for (position, &index) in (0..).zip(indexes) {
             json.item();
-            json.value(|out| records.write(index, &look, out));
+            json.value(|out| records.write(index, &look.at(position), out));
         }
     });
 }

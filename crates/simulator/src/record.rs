@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use crate::ident::Id;
+use crate::mark::Marks;
 use crate::people::{DATES, FIELDS, LISTS, Member, Presence, REMOTE_DATA};
 use crate::places::Places;
 use crate::random::Random;
@@ -24,6 +25,8 @@ pub(crate) struct Look {
     pub(crate) extra_members: usize,
     /// The depth at which a record stands in its page, for line breaks.
     pub(crate) depth: usize,
+    /// What is added to each record, or spoiled in it.
+    pub(crate) marks: Marks,
 }
 
 impl Look {
@@ -59,11 +62,15 @@ impl Member {
             if let Some(which) = self.odd.unknown {
                 write_unknown(which, json);
             }
+            look.marks.write(json);
         });
     }
 
     fn write_nth(&self, nth: usize, places: &Places, look: &Look, json: &mut Json<'_>) {
         let Some(name) = FIELDS.get(nth) else { return write_extra(nth - FIELDS.len(), self.index, json) };
+        if *name == "title" && look.marks.write_title(json) {
+            return;
+        }
         let presence = self.presence.get(nth).copied().unwrap_or(Presence::Absent);
         if presence == Presence::Absent || look.leaves_out(name) {
             return;

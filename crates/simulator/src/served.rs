@@ -24,8 +24,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+    /// Counts a request, and gives its ordinal.
+    pub(crate) fn request(&self) -> u64 {
+        self.requests.fetch_add(1, Relaxed)
     }
 
     pub(crate) fn refusal(&self) {

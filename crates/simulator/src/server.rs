@@ -10,6 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::app::{Api, Clock, router};
+use crate::connection::{Connections, Slot};
+use crate::fault::Fault;
+use crate::ledger::Ledger;
 use crate::profile::Profile;
 use crate::rate::Rate;
 use crate::served::Served;
@@ -33,6 +36,9 @@ pub struct Builder {
     pub(crate) account_rate: Option<Rate>,
     pub(crate) token_rate: Option<Rate>,
     pub(crate) clock: Clock,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) ledger: Option<Ledger>,
+    pub(crate) stamp: bool,
 }
 
 impl Default for Builder {
@@ -51,6 +57,9 @@ impl Default for Builder {
             account_rate: None,
             token_rate: None,
             clock: Arc::new(move || began.elapsed()),
+            faults: Vec::new(),
+            ledger: None,
+            stamp: false,
         }
     }
 }
@@ -116,7 +125,40 @@ impl Builder {
         Self { clock: Arc::new(clock), ..self }
     }
 
-    /// The application without a listener, for those who bring their own.
+    /// Something that goes wrong with the pages of lists; may be said again. Of several that strike the same page, one
+    /// strikes at a time, in the order in which they were said. Default: nothing.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Writes a line of JSON for each response, before it leaves:
+    ///
+    /// | member | |
+    /// |---|---|
+    /// | `request` | the request's ordinal, from 0 |
+    /// | `page` | the page's ordinal in its walk, from 0; null where the answer is no list |
+    /// | `cursor_in`, `cursor_out` | the cursor that was sent, and the one that the page names |
+    /// | `status`, `framing` | as they leave; `framing` is `raw` where a fault wrote the bytes itself |
+    /// | `fault` | the fault that struck, as it was written; null if none did |
+    /// | `whole` | whether the page left whole, with a status of 200, for a client that is patient |
+    /// | `sha256` | of the body as it should have been, before it was compressed or spoiled |
+    /// | `ids` | the page's records, in order |
+    ///
+    /// A `stream` answer is made at once rather than piece by piece where there is a ledger. Default: none.
+    pub fn ledger(self, to: impl std::io::Write + Send + 'static) -> Self {
+        Self { ledger: Some(Ledger::new(to)), ..self }
+    }
+
+    /// Gives each record a member `"ledger": {"page": 3, "idx": 7, "serve": 12}`: the page's ordinal in its walk, the
+    /// position in the page, and the ordinal of the request, which is another whenever the page is served again. No
+    /// schema declares it, so a table has it in `_extra`: `_extra->>'$.ledger.page'` in SQL. Default: no.
+    pub fn stamp(self, stamp: bool) -> Self {
+        Self { stamp, ..self }
+    }
+
+    /// The application without a listener, for those who bring their own. Faults of the connection, such as `reset`,
+    /// need the simulator's own, and are answered with 501 without it.
     pub fn router(self) -> Router {
         router(Arc::new(Api::new(self)))
     }
@@ -135,7 +177,8 @@ impl Builder {
         let serving = tokio::spawn(async move {
             // Either a word to stop or the end of the one who could say it.
             let stopped = async { drop(stopped.await) };
-            axum::serve(listener, app).with_graceful_shutdown(stopped).await
+            let app = app.into_make_service_with_connect_info::<Slot>();
+            axum::serve(Connections(listener), app).with_graceful_shutdown(stopped).await
         });
         Ok(Simulator { address, api, stop: Some(stop), serving: Some(serving) })
     }

@@ -24,9 +24,20 @@ pub(crate) struct Rest {
     /// One JSON array rather than a record a line.
     pub(crate) array: bool,
     pub(crate) look: Look,
+    /// Records made so far.
+    pub(crate) made: u64,
 }
 
 impl Rest {
+    /// All of it at once.
+    pub(crate) fn whole(mut self, served: &Counters) -> Vec<u8> {
+        let (mut body, mut stage) = (Vec::new(), Stage::Begin);
+        while let Some(next) = self.piece(stage, served, &mut body) {
+            stage = next;
+        }
+        body
+    }
+
     /// The pieces, in order; the last one is followed by the end of the stream.
     pub(crate) fn pieces(
         self,
@@ -73,13 +84,14 @@ impl Rest {
             if self.array && (stage == Stage::Middle || made > 0) {
                 out.push(b',');
             }
-            self.records.write(index, &self.look, out);
+            self.records.write(index, &self.look.at(self.made + made), out);
             if !self.array {
                 out.push(b'\n');
             }
             made += 1;
         }
         served.records(made);
+        self.made += made;
         if made == PIECE as u64 {
             return Some(Stage::Middle);
         }
