@@ -183,7 +183,7 @@ async fn every_fault_comes_to_the_same_files_or_to_none() {
     let well = well().await;
     let well = &well;
     let all = futures::stream::iter(TABLE);
-    all.for_each_concurrent(4, async |(fault, outcome)| comes_to(&[fault], *outcome, well).await).await;
+    all.for_each_concurrent(8, async |(fault, outcome)| comes_to(&[fault], *outcome, well).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
