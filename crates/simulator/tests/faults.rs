@@ -82,6 +82,19 @@ async fn empty_pages_come_in_number_and_then_the_page() {
     assert_eq!((pages, records), (12, 30));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_listener_of_its_own_the_simulator_says_what_it_cannot_do() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}{LIST}?integrated_account_id={ACCOUNT}", listener.local_addr().expect("an address"));
+    let serving = tokio::spawn(axum::serve(listener, faulty(&["reset", "status:503"]).router()).into_future());
+    let client = reqwest::Client::new();
+    for status in [501, 503, 200] {
+        let answer = client.get(&url).bearer_auth("x").send().await.expect("an answer");
+        assert_eq!(answer.status(), status);
+    }
+    serving.abort();
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

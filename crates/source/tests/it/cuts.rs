@@ -258,6 +258,30 @@ async fn the_middle_page_of_a_walk_cut_at_every_byte() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_ahead_of_a_page_that_breaks_off_is_dropped_with_it() {
+    let asked = Arc::new(Gate::default());
+    let gate = Arc::clone(&asked);
+    let server = Server::start(move |n, seen, stream| match (n, seen.cursor()) {
+        (0, None) => {
+            // It breaks off only after the page that it names was asked for.
+            let whole = json(page(500..2_500, Some("stale")));
+            let _ = stream.write_all(&whole[..whole.len() - 20]);
+            assert!(gate.wait());
+        }
+        (_, None) => drop(stream.write_all(&json(page(0..3, Some("b"))))),
+        (_, Some("stale")) => {
+            asked.open();
+            let _ = stream.write_all(&json(page(900..901, None)));
+        }
+        _ => drop(stream.write_all(&json(page(3..4, None)))),
+    });
+    let given = read_all(&server).await;
+    given.ids_are(0..4);
+    let cursors: Vec<_> = server.seen().iter().map(|seen| seen.cursor().map(str::to_owned)).collect();
+    assert_eq!(cursors, [None, Some("stale".to_owned()), None, Some("b".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_was_closed_meanwhile_loses_nothing() {
     // No answer says that its connection ends, and each one does.
     let server = Server::start(|_, seen, stream| {

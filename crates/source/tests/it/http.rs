@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -153,24 +153,6 @@ async fn a_stream_that_is_an_error_or_has_no_end_is_no_table() {
         assert!(error.message().contains(says), "{error:?}");
         assert!(given.ids.is_empty());
         assert_eq!(server.seen().len(), 3);
-    }
-}
-
-/// Opens once; many may wait for it.
-#[derive(Default)]
-struct Gate(Mutex<bool>, Condvar);
-
-impl Gate {
-    fn open(&self) {
-        *self.0.lock().expect("a gate") = true;
-        self.1.notify_all();
-    }
-
-    /// True when it was opened in time.
-    fn wait(&self) -> bool {
-        let guard = self.0.lock().expect("a gate");
-        let (guard, _) = self.1.wait_timeout_while(guard, Duration::from_secs(10), |open| !*open).expect("a gate");
-        *guard
     }
 }
 

@@ -9,4 +9,5 @@ mod proxy;
 mod semantics;
 mod slow;
 mod support;
+mod tls;
 mod wire;

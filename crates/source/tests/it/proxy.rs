@@ -1,7 +1,7 @@
 //! Proxies that the environment names: heeded only by those who ask for it. The environment belongs to a process, so
 //! each case is a process of its own: this test binary again, with one test of it.
 
-use std::{io::Write, process::Command};
+use std::io::Write;
 
 use pagemill_source::{HttpOptions, Request};
 
@@ -16,8 +16,8 @@ fn asked(heeded: bool) -> (Vec<Seen>, Vec<Seen>) {
         let _ = stream.write_all(&json(page(0..3, None)));
     };
     let (api, proxy) = (Server::start(serve), Server::start(serve));
-    let mut command = Command::new(std::env::current_exe().expect("a path"));
-    command.args(["--ignored", "--exact", "proxy::one_walk"]).env(BASE, api.url()).env_remove("NO_PROXY");
+    let mut command = again("proxy::one_walk");
+    command.env(BASE, api.url()).env_remove("NO_PROXY");
     command.env_remove("no_proxy").envs(heeded.then_some((HEEDED, "1")));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env(name, proxy.url());

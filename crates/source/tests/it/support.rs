@@ -3,8 +3,9 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    process::Command,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime},
@@ -110,6 +111,13 @@ pub fn reset(stream: &TcpStream) {
     SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a socket");
 }
 
+/// This test binary again, with one ignored test of it: for what belongs to a process, such as its environment.
+pub fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.args(["--ignored", "--exact", test]);
+    command
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -135,6 +143,24 @@ pub fn answer(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> 
 /// A good answer of JSON.
 pub fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
     answer(200, &["content-type: application/json"], body)
+}
+
+/// Opens once; many may wait for it.
+#[derive(Default)]
+pub struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    pub fn open(&self) {
+        *self.0.lock().expect("a gate") = true;
+        self.1.notify_all();
+    }
+
+    /// True when it was opened in time.
+    pub fn wait(&self) -> bool {
+        let guard = self.0.lock().expect("a gate");
+        let (guard, _) = self.1.wait_timeout_while(guard, Duration::from_secs(10), |open| !*open).expect("a gate");
+        *guard
+    }
 }
 
 /// As one gzip member.
