@@ -56,7 +56,7 @@ fn faults() -> String {
     for fault in Fault::all() {
         let _ = writeln!(out, "{:<14} {}", fault.name, fault.does);
         if !fault.argument.is_empty() {
-            let _ = writeln!(out, "{:<14}   {}{}", "", fault.name, fault.argument);
+            let _ = writeln!(out, "{:<14}   {}{}, otherwise {}", "", fault.name, fault.argument, fault.default);
         }
     }
     out.push_str(

@@ -94,73 +94,75 @@ pub(super) struct Known {
 const fn known(
     name: &'static str,
     argument: &'static str,
+    default: &'static str,
     does: &'static str,
     make: fn(Argument<'_>) -> Result<Kind, String>,
 ) -> Known {
-    Known { name: FaultName { name, argument, does }, make }
+    Known { name: FaultName { name, argument, default, does }, make }
 }
 
 pub(super) const KNOWN: &[Known] = &[
-    known("reset", ":BYTES, half of them", "the connection is reset after so many bytes, the head included", |a| {
+    known("reset", ":BYTES", "half of them", "the connection is reset after so many bytes, the head included", |a| {
         Ok(Kind::Reset(optional(a)?))
     }),
-    known("fin", ":BYTES, half of them", "the connection ends after so many bytes", |a| Ok(Kind::Fin(optional(a)?))),
-    known("stall", ":BYTES, half of them", "nothing comes after so many bytes, and the connection stays", |a| {
+    known("fin", ":BYTES", "half of them", "the connection ends after so many bytes", |a| Ok(Kind::Fin(optional(a)?))),
+    known("stall", ":BYTES", "half of them", "nothing comes after so many bytes, and the connection stays", |a| {
         Ok(Kind::Stall(optional(a)?))
     }),
-    known("drip", ":MILLISECONDS, 200", "a byte comes each so many milliseconds", |a| {
+    known("drip", ":MILLISECONDS", "200", "a byte comes each so many milliseconds", |a| {
         Ok(Kind::Drip(number(a, 200, 1, 60_000)?))
     }),
-    known("long-length", ":BYTES, 10", "Content-Length is more than there is", |a| {
+    known("long-length", ":BYTES", "10", "Content-Length is more than there is", |a| {
         Ok(Kind::LongLength(number(a, 10, 1, 1 << 40)? as usize))
     }),
-    known("short-length", ":BYTES, 10", "Content-Length is less than there is", |a| {
+    known("short-length", ":BYTES", "10", "Content-Length is less than there is", |a| {
         Ok(Kind::ShortLength(number(a, 10, 1, 1 << 40)? as usize))
     }),
-    known("bad-chunk", "", "the size of a chunk in mid-body is no number", |a| none(a, Kind::BadChunk)),
-    known("no-last-chunk", "", "the body comes in chunks, without the last", |a| none(a, Kind::NoLastChunk)),
-    known("gzip-cut", "", "the gzip data ends early, and its length says so", |a| none(a, Kind::GzipCut)),
-    known("gzip-twice", "", "a second gzip member follows", |a| none(a, Kind::GzipTwice)),
-    known("gzip-rubbish", "", "other bytes follow the gzip data", |a| none(a, Kind::GzipRubbish)),
-    known("gzip-checksum", "", "the gzip checksum is another one's", |a| none(a, Kind::GzipChecksum)),
+    known("bad-chunk", "", "", "the size of a chunk in mid-body is no number", |a| none(a, Kind::BadChunk)),
+    known("no-last-chunk", "", "", "the body comes in chunks, without the last", |a| none(a, Kind::NoLastChunk)),
+    known("gzip-cut", "", "", "the gzip data ends early, and its length says so", |a| none(a, Kind::GzipCut)),
+    known("gzip-twice", "", "", "a second gzip member follows", |a| none(a, Kind::GzipTwice)),
+    known("gzip-rubbish", "", "", "other bytes follow the gzip data", |a| none(a, Kind::GzipRubbish)),
+    known("gzip-checksum", "", "", "the gzip checksum is another one's", |a| none(a, Kind::GzipChecksum)),
     known(
         "429",
-        ":seconds=N | date=N | reset=N | epoch=N | none, with commas between, seconds=1",
+        ":seconds=N | date=N | reset=N | epoch=N | none, with commas between",
+        "seconds=1",
         "too many requests: wait by Retry-After in seconds, as a date, by ratelimit-reset, by x-ratelimit-reset as a moment",
         |a| hints(a.unwrap_or("seconds=1")).map(Kind::RateLimit),
     ),
-    known("status", ":CODE, 500", "an answer with that status and an error body", |a| {
+    known("status", ":CODE", "500", "an answer with that status and an error body", |a| {
         Ok(Kind::Status(number(a, 500, 201, 599)? as u16))
     }),
-    known("redirect", ":URL, http://127.0.0.1:9/", "302 to another address", |a| {
+    known("redirect", ":URL", "http://127.0.0.1:9/", "302 to another address", |a| {
         Ok(Kind::Redirect(a.unwrap_or("http://127.0.0.1:9/").to_owned()))
     }),
-    known("error-body", "", "an error body with a status of 200", |a| none(a, Kind::ErrorBody)),
-    known("html", "", "a page of HTML with a status of 200, as a proxy sends it", |a| none(a, Kind::Html)),
-    known("empty-body", "", "a status of 200, and nothing", |a| none(a, Kind::EmptyBody)),
-    known("expired", ":CODE of 400 to 422, 410", "the second page's cursor is not known any more", |a| {
+    known("error-body", "", "", "an error body with a status of 200", |a| none(a, Kind::ErrorBody)),
+    known("html", "", "", "a page of HTML with a status of 200, as a proxy sends it", |a| none(a, Kind::Html)),
+    known("empty-body", "", "", "a status of 200, and nothing", |a| none(a, Kind::EmptyBody)),
+    known("expired", ":CODE of 400 to 422", "410", "the second page's cursor is not known any more", |a| {
         Ok(Kind::Expired(number(a, 410, 400, 422)? as u16))
     }),
-    known("cursor-loop", ":PAGES, 1", "after so many pages the cursor leads back to the first of them", |a| {
+    known("cursor-loop", ":PAGES", "1", "after so many pages the cursor leads back to the first of them", |a| {
         Ok(Kind::CursorLoop(number(a, 1, 1, 1 << 40)?))
     }),
-    known("empty", ":PAGES, 3", "so many pages without a record come before each page", |a| {
+    known("empty", ":PAGES", "3", "so many pages without a record come before each page", |a| {
         Ok(Kind::Empty(number(a, 3, 1, 32_000)?))
     }),
-    known("repeat", ":RECORDS, 1", "each page begins with the last records of the page before", |a| {
+    known("repeat", ":RECORDS", "1", "each page begins with the last records of the page before", |a| {
         Ok(Kind::Repeat(number(a, 1, 1, 1 << 20)?))
     }),
-    known("differ", "", "the page breaks off, and has other contents when it is asked for again", |a| {
+    known("differ", "", "", "the page breaks off, and has other contents when it is asked for again", |a| {
         none(a, Kind::Differ)
     }),
-    known("retype", "", "`title` is a number, an object, an array, a boolean and a string in turn", |a| {
+    known("retype", "", "", "`title` is a number, an object, an array, a boolean and a string in turn", |a| {
         none(a, Kind::Retype)
     }),
-    known("invalid-utf8", "", "a byte in a string is no UTF-8", |a| none(a, Kind::InvalidUtf8)),
-    known("deep", ":LEVELS, 200", "a value of a record is nested so deep", |a| {
+    known("invalid-utf8", "", "", "a byte in a string is no UTF-8", |a| none(a, Kind::InvalidUtf8)),
+    known("deep", ":LEVELS", "200", "a value of a record is nested so deep", |a| {
         Ok(Kind::Deep(number(a, 200, 1, 1 << 24)? as usize))
     }),
-    known("huge", ":BYTES, 17825792", "a string of a record is so long", |a| {
+    known("huge", ":BYTES", "17825792", "a string of a record is so long", |a| {
         Ok(Kind::Huge(number(a, 17 << 20, 1, 1 << 30)? as usize))
     }),
 ];

@@ -60,8 +60,10 @@ pub struct Fault {
 pub struct FaultName {
     /// The name.
     pub name: &'static str,
-    /// How its argument is written, with what it is if it is left out; empty where there is none.
+    /// How its argument is written, such as `:BYTES`; empty where there is none.
     pub argument: &'static str,
+    /// What the argument is if it is left out.
+    pub default: &'static str,
     /// What it does, in a line.
     pub does: &'static str,
 }
@@ -89,8 +91,13 @@ impl FromStr for Fault {
         let (name, argument) = what.split_once(':').map_or((what, None), |(name, argument)| (name, Some(argument)));
         let kind = kind::named(name, argument).map_err(FaultError)?;
         let mut place = Place::of(&kind);
+        let mut said = [false; 2];
         for part in parts {
             place.add(part).map_err(FaultError)?;
+            let how_often = part == "always" || part.starts_with("times=");
+            if std::mem::replace(&mut said[usize::from(how_often)], true) {
+                return Err(FaultError(format!("{text:?} says twice where, or how often, it strikes")));
+            }
         }
         Ok(Self { text: text.to_owned(), kind, place })
     }
@@ -153,6 +160,8 @@ mod tests {
             "429:later=1",
             "cursor-loop:0",
             "expired:500",
+            "fin@page=1@every=2",
+            "fin@always@times=2",
             "drip:0",
         ] {
             let error = text.parse::<Fault>().err();

@@ -83,6 +83,8 @@ mod tests {
         assert_eq!(pages("expired", 0), [1]);
         assert!(pages("html@p=0", 0).is_empty());
         assert_eq!(pages("html@p=1", 0).len(), 10_000);
+        let fifth = strikes(&["html@request=5"], 0);
+        assert!(fifth.next(2, 4).is_none() && fifth.next(2, 5).is_some() && fifth.next(2, 6).is_none());
         let some = pages("html@p=0.05", 1);
         assert!((400..600).contains(&some.len()), "{}", some.len());
         assert_eq!(some, pages("html@p=0.05", 1));
