@@ -1,6 +1,11 @@
 //! Errors: whose fault, where, and the way out.
 
-use std::{error::Error as StdError, fmt};
+use std::{
+    error::Error as StdError,
+    fmt::{self, Write},
+};
+
+use crate::escape::{Escaping, SHOWN, escape};
 
 use crate::Rewind;
 
@@ -65,7 +70,8 @@ impl fmt::Display for Place {
         part(f, "page ", self.page.map(|n| n.to_string()))?;
         part(f, "record ", self.record.map(|n| n.to_string()))?;
         part(f, "byte ", self.byte.map(|n| n.to_string()))?;
-        part(f, "", self.path.clone())
+        // Its steps are names that the data gave.
+        part(f, "", self.path.as_ref().map(|path| escape(path, SHOWN)))
     }
 }
 
@@ -79,7 +85,8 @@ impl Place {
 
 /// What went wrong, where, and what to do about it.
 ///
-/// `Display` says one level; [`StdError::source`] holds the next.
+/// `Display` says one level; [`StdError::source`] holds the next. What it shows is [escaped](crate::escape), whoever wrote
+/// it, and so are the causes that `Debug` shows.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -159,6 +166,15 @@ impl Error {
         self
     }
 
+    /// Has `f` rewrite the message, the advice and the path of the place: all that may repeat what the data said.
+    #[must_use]
+    pub fn map_text(mut self, f: impl Fn(&str) -> String) -> Self {
+        self.0.message = f(&self.0.message);
+        self.0.advice = self.0.advice.as_deref().map(&f);
+        self.0.place.path = self.0.place.path.as_deref().map(&f);
+        self
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -192,6 +208,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Escaping(f);
         f.write_str(&self.0.message)?;
         if !self.0.place.is_empty() {
             write!(f, " ({})", self.0.place)?;
@@ -208,7 +225,7 @@ impl fmt::Debug for Error {
         write!(f, "{:?}: {self}", self.0.kind)?;
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            write!(Escaping(f), ": {error}")?;
             cause = error.source();
         }
         Ok(())
@@ -240,6 +257,18 @@ mod tests {
             error.to_string(),
             "a string is not closed (page 3, record 7, byte 1041, $.name); ask for the page again"
         );
+    }
+
+    #[test]
+    fn no_part_of_it_can_act_on_a_terminal() {
+        let hostile = "\u{1b}]52;c;aGk=\u{7}\r\n\u{202e}\u{9b}2J";
+        let place = Place { input: Some(hostile.into()), path: Some(hostile.repeat(100)), ..Place::default() };
+        let error = Error::data(hostile).at(place).advise(hostile).because(std::io::Error::other(hostile));
+        let shown = format!("{error}{error:?}");
+        assert!(!shown.chars().any(crate::escape::is_harmful), "{shown}");
+        assert!(shown.len() < 5_000, "the path is cut");
+        let rewritten = format!("{:?}", error.map_text(|_| "x".to_owned()));
+        assert!(rewritten.starts_with("Data: x (") && rewritten.contains(", x); x"), "{rewritten}");
     }
 
     #[test]

@@ -10,12 +10,14 @@
 //! | [`run`] | [`Run`], [`Slot`], [`Receipt`]: what a run is called and what it left behind |
 //! | [`stage`] | the three traits: [`Source`], [`Transform`], [`Sink`] |
 //! | [`error`] | [`Error`]: whose fault, where, and the way out |
+//! | [`escape`](mod@escape) | text from elsewhere, made fit for a terminal |
 //!
 //! This crate does no I/O and knows no runtime.
 
 pub mod batch;
 pub mod checkpoint;
 pub mod error;
+pub mod escape;
 pub mod misfit;
 pub mod quarantine;
 pub mod resource;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use pagemill_core::escape::escape;
+
 use crate::{
     number::{self, Extent},
     options::Limits,
@@ -38,14 +40,7 @@ impl Bad {
 
     /// The path from the record, fit for a terminal: names are the data's.
     pub(crate) fn json_path(&self) -> String {
-        let shown = |c: char| match c {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => {
-                c.escape_unicode().to_string()
-            }
-            c if c.is_control() => c.escape_default().to_string(),
-            c => c.to_string(),
-        };
-        let step = |step: &String| step.chars().take(100).map(shown).collect::<String>();
+        let step = |step: &String| escape(step, 100);
         std::iter::once("$".to_owned()).chain(self.path.iter().rev().map(step)).collect()
     }
 }
