@@ -49,7 +49,7 @@ pub(crate) struct Export {
     /// Where the tables go
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// A file that holds the API token; otherwise the environment's TRUTO_API_TOKEN
+    /// A file that holds the API token, or - for standard input; otherwise the environment's TRUTO_API_TOKEN
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// Where the API is; otherwise the environment's TRUTO_API_BASE_URL, or api.truto.one over HTTPS

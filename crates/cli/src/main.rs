@@ -5,30 +5,37 @@
 //! | `args` | what was typed |
 //! | `plan` | what it means: sources, transforms, sinks and how they share the memory |
 //! | `run` | a pipeline from its start to its report, or to its end by a signal |
-//! | `show` | progress, the table at the end, the report as JSON |
+//! | `show` | progress, the table at the end, the report as JSON; whatever is shown is escaped there |
+//! | `process` | what the process asks of the system first |
 //! | `schema`, `simulate` | the commands without a pipeline |
 //! | `exit` | exit codes |
 
 mod args;
 mod exit;
 mod plan;
+mod process;
 mod run;
 mod schema;
 mod show;
 mod simulate;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
 
 fn main() -> ExitCode {
+    process::keep_secrets();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        // Help and version are no errors. Output that nobody reads any more is none either.
+        Err(help) if !help.use_stderr() => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
-            // Help and version are no errors. Output that nobody reads any more is none either.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            show::lines(&error.to_string());
+            return ExitCode::from(64);
         }
     };
     start_log();
@@ -37,7 +44,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), None),
     };
     let stopped_by = run::StoppedBy::default();
-    let result = runtime.block_on(dispatch(cli.command, &stopped_by));
+    let result = runtime.block_on(async {
+        process::outlive_full_files();
+        dispatch(cli.command, &stopped_by).await
+    });
     // Work that was told to stop may still be in a system call; the process need not wait for it.
     runtime.shutdown_background();
     match result {
@@ -58,13 +68,10 @@ async fn dispatch(command: Command, stopped_by: &run::StoppedBy) -> anyhow::Resu
 
 /// Prints an error with its causes.
 fn fail(error: &anyhow::Error, stopped_by: Option<u8>) -> ExitCode {
-    use std::io::Write;
-    let mut text = format!("pagemill: {error}");
+    show::line(false, &format!("pagemill: {error}"));
     for cause in error.chain().skip(1) {
-        text.push_str(&format!("\n  because: {cause}"));
+        show::line(false, &format!("  because: {cause}"));
     }
-    // Standard error may be closed; the exit code says it all the same.
-    let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(exit::code(error, stopped_by))
 }
 
@@ -74,8 +81,8 @@ fn start_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| show::Log)
+        .with_ansi(false)
         .with_target(false)
         .init();
 }

@@ -1,14 +1,23 @@
 //! What was typed, as parts of a pipeline.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use pagemill::{
     Arrow, ArrowCompression, Error, FileSink, Flatten, Format, Ndjson, Nested, Pace, Parquet, ParquetCompression,
     Pipeline, Request, Resource, ResponseFormat, Source, Transform, json,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
-use crate::args::{AtMost, FileFormat, OutputOptions, RequestOptions};
+use crate::{
+    args::{AtMost, FileFormat, OutputOptions, RequestOptions},
+    show,
+};
 
 /// Memory with which nothing is less than it is by default.
 const FULL: u64 = 256 << 20;
@@ -30,20 +39,47 @@ pub(crate) fn wanted(name: &str, output: &OutputOptions) -> anyhow::Result<Resou
     output.drop.iter().try_fold(resource(name)?, |resource, field| Ok(resource.without(field)?))
 }
 
-/// The token: from a file, or from the environment.
+/// The most bytes of a token file.
+const TOKEN_FILE: u64 = 64 << 10;
+
+/// The token: from a file, from standard input (`-`), or from the environment. Never from the command line, which all
+/// users of the machine can read.
 pub(crate) fn token(file: Option<&Path>) -> anyhow::Result<SecretString> {
-    let text = match file {
-        Some(path) => fs::read_to_string(path)
-            .map_err(|e| Error::config(format!("the token file {} cannot be read", path.display())).because(e))?,
+    let mut text = match file {
+        Some(path) if path == Path::new("-") => read_token(std::io::stdin().lock(), "standard input")?,
+        Some(path) => {
+            let name = format!("the token file {}", path.display());
+            let file = File::open(path).map_err(|e| Error::config(format!("{name} cannot be read")).because(e))?;
+            let mode = file.metadata().map_or(0, |about| about.permissions().mode());
+            if mode & 0o077 != 0 {
+                show::line(false, &format!("others can read {name}: chmod 600 {}", path.display()));
+            }
+            read_token(file, &name)?
+        }
         None => std::env::var("TRUTO_API_TOKEN").map_err(|_| {
             Error::config("there is no API token").advise("set TRUTO_API_TOKEN, or name a file with --token-file")
         })?,
     };
-    let token = text.trim();
-    if token.is_empty() {
+    let token = SecretString::from(text.trim());
+    text.zeroize();
+    if token.expose_secret().is_empty() {
         return Err(Error::config("the API token is empty").into());
     }
-    Ok(token.to_owned().into())
+    Ok(token)
+}
+
+fn read_token(from: impl Read, name: &str) -> anyhow::Result<String> {
+    // As large as it may become, so that no copy is left behind where it grew.
+    let mut text = String::with_capacity(TOKEN_FILE as usize + 1);
+    let read = from.take(TOKEN_FILE + 1).read_to_string(&mut text);
+    read.map_err(|e| Error::config(format!("{name} cannot be read")).because(e))?;
+    if text.len() as u64 > TOKEN_FILE {
+        text.zeroize();
+        return Err(
+            Error::config(format!("{name} is larger than {TOKEN_FILE} bytes; it should hold the token alone")).into()
+        );
+    }
+    Ok(text)
 }
 
 /// The request for `account`.

@@ -14,7 +14,9 @@ pub(crate) fn show(args: &Schema) -> anyhow::Result<()> {
         Some(name) => {
             let resource = plan::resource(name)?;
             match args.form {
-                SchemaForm::JsonSchema => format!("{}\n", serde_json::to_string_pretty(resource.document())?),
+                SchemaForm::JsonSchema => {
+                    format!("{}\n", show::plain_json(&serde_json::to_string_pretty(resource.document())?))
+                }
                 SchemaForm::Arrow => each(&tables(&resource, args.nested)?, columns),
                 SchemaForm::Sql => each(&tables(&resource, args.nested)?, create_table),
             }

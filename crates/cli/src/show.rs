@@ -1,4 +1,4 @@
-//! Progress while a run goes on, and its report.
+//! Progress while a run goes on, and its report. Whatever is shown is escaped here, wherever it came from.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,10 @@ use std::{
 };
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use pagemill::{Progress, Report};
+use pagemill::{
+    Progress, Report,
+    escape::{escape, is_harmful},
+};
 use tokio::task::JoinHandle;
 
 /// A line on a terminal that is written anew, or a line in a log now and then.
@@ -65,6 +68,9 @@ fn describe(progress: &Progress) -> String {
     text
 }
 
+/// The most characters of a line on standard error.
+const LONGEST: usize = 8_000;
+
 /// A line on standard error, unless standard output is for machines.
 pub(crate) fn line(json: bool, text: &str) {
     if !json {
@@ -72,15 +78,55 @@ pub(crate) fn line(json: bool, text: &str) {
     }
 }
 
-/// Writes to standard error; nobody need be listening.
+/// Several lines on standard error.
+pub(crate) fn lines(text: &str) {
+    text.lines().for_each(say);
+}
+
+/// Writes a line to standard error, escaped; nobody need be listening.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", escape(text, LONGEST));
+}
+
+/// Standard error, for a log: each write is a line.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        say(String::from_utf8_lossy(line).trim_end_matches('\n'));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What was written, on standard output: a table for people, or JSON for machines.
 pub(crate) fn report(report: &Report, out: &Path, json: bool, elapsed: Duration) -> anyhow::Result<()> {
-    let text = if json { as_json(report) } else { as_text(report, out, elapsed) };
-    print(&format!("{}\n", text.trim_end()))
+    match json {
+        true => print(&format!("{}\n", plain_json(&as_json(report)))),
+        false => print(&as_text(report, out, elapsed)),
+    }
+}
+
+/// JSON without what a terminal acts on. Outside its strings there are line breaks at most, and within them an escape means
+/// the same.
+pub(crate) fn plain_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmful(c) && c != '\n' {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A word of a report, all of it, escaped.
+fn word(text: impl std::fmt::Display) -> String {
+    escape(&text.to_string(), usize::MAX)
 }
 
 /// Writes to standard output. A reader that has seen enough is no error; a disk without room is.
@@ -124,13 +170,13 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
         let (rows, bytes) = (HumanCount(*rows).to_string(), HumanBytes(*bytes).to_string());
         text.push_str(&format!(
             "{table:width$}  {rows:>12}  {files:>5}  {bytes:>11}  {}\n",
-            out.join(folder).display()
+            word(out.join(folder).display())
         ));
     }
     if report.receipt.already_published {
         text.push_str(&format!(
             "already published, nothing was changed; see {}\nanother --slot or --out makes another run\n",
-            report.receipt.manifest
+            word(&report.receipt.manifest)
         ));
         return text;
     }
@@ -146,7 +192,7 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
         totals.bad,
     ));
     for (path, reason, count) in totals.misfits.iter() {
-        text.push_str(&format!("  {count:>8}  {reason:<14}  {path}\n"));
+        text.push_str(&format!("  {count:>8}  {reason:<14}  {}\n", escape(path, 200)));
     }
     if report.resumed > 0 {
         text.push_str(&format!("{} pages were there from an unfinished run\n", report.resumed));
@@ -157,6 +203,6 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
     if totals.partial_pages > 0 {
         text.push_str(&format!("{} pages were partial, says the API\n", totals.partial_pages));
     }
-    text.push_str(&format!("published; see {}\n", report.receipt.manifest));
+    text.push_str(&format!("published; see {}\n", word(&report.receipt.manifest)));
     text
 }

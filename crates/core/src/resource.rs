@@ -22,7 +22,7 @@ use std::{collections::HashSet, sync::Arc};
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, SchemaRef, TimeUnit};
 use serde_json::{Map, Value};
 
-use crate::{EXTENSION_NAME, EXTRA, Error, JSON_EXTENSION, Result, TableName};
+use crate::{EXTENSION_NAME, EXTRA, Error, JSON_EXTENSION, Result, TableName, escape::is_harmful};
 
 /// What can be read: its name, its place in the API, its fields.
 #[derive(Clone, Debug)]
@@ -335,9 +335,9 @@ impl Reader<'_> {
             if self.columns > MAX_COLUMNS {
                 return Err(Error::config(format!("the schema declares more than {MAX_COLUMNS} columns")));
             }
-            if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            if name.is_empty() || name.len() > MAX_NAME || name.chars().any(is_harmful) {
                 return Err(Error::config(format!("{name:?} at {at} cannot name a column"))
-                    .advise(format!("use 1 to {MAX_NAME} bytes without control characters")));
+                    .advise(format!("use 1 to {MAX_NAME} bytes without control characters or marks of direction")));
             }
             if name == EXTRA || !seen.insert(name.to_lowercase()) {
                 return Err(Error::config(format!("the column name {name:?} at {at} is taken"))
