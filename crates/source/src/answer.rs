@@ -8,11 +8,7 @@ use reqwest::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER, TRANSFER_ENCODING},
 };
 
-use crate::{
-    escape::{SHOWN, escape_bytes},
-    query::ResponseFormat,
-    retry,
-};
+use crate::{query::ResponseFormat, retry};
 
 /// What kind of text a body is announced as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +21,7 @@ pub(crate) enum Media {
     Untold,
 }
 
-/// The kind of text, or the content type as it may be shown.
+/// The kind of text, or the content type as it came.
 pub(crate) fn media(headers: &HeaderMap, format: ResponseFormat) -> Result<Media, String> {
     let whole = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     let text = String::from_utf8_lossy(whole).to_ascii_lowercase();
@@ -39,7 +35,7 @@ pub(crate) fn media(headers: &HeaderMap, format: ResponseFormat) -> Result<Media
         _ if essence.ends_with("+json") && !essence.contains("problem") => Ok(Media::Json),
         "" | "text/plain" | "application/octet-stream" if format == ResponseFormat::Stream => Ok(Media::Untold),
         "" => Err("no content type".to_owned()),
-        _ => Err(escape_bytes(whole, SHOWN)),
+        _ => Err(String::from_utf8_lossy(whole).into_owned()),
     }
 }
 
@@ -55,10 +51,11 @@ pub(crate) fn is_gzip(headers: &HeaderMap) -> Result<bool> {
                 "" | "identity" => {}
                 "gzip" | "x-gzip" if !gzip => gzip = true,
                 "gzip" | "x-gzip" => return Err(Error::data("the body is encoded twice")),
-                other => {
-                    let other = escape_bytes(other.as_bytes(), 40);
+                // Only what is known is named: a header may hold anything, the token too.
+                other @ ("br" | "compress" | "deflate" | "zstd") => {
                     return Err(Error::data(format!("the body is encoded as {other}, which was not asked for")));
                 }
+                _ => return Err(Error::data("the body is encoded in a way that was not asked for")),
             }
         }
     }

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     answer::{self, Media},
     clock::Clock,
-    escape::Secrets,
+    escape::{SHOWN, Secrets, escape},
     inflate::{Inflate, Members},
     pace::Pacer,
     problem::{self, Problem},
@@ -207,8 +207,8 @@ impl Fetch {
             Err(shown) => {
                 let body = self.head(response, gzip).await;
                 let begins = problem::plain(&body, &secrets);
-                let error =
-                    Error::data(format!("the answer is no JSON but {}, and begins {begins:?}", secrets.hide(&shown)));
+                let shown = escape(&secrets.hide(&shown), SHOWN);
+                let error = Error::data(format!("the answer is no JSON but {shown}, and begins {begins:?}"));
                 Err(Failed::new(Failure::Final, error.advise("look at the base URL, and at proxies on the way")))
             }
         }

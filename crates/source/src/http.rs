@@ -272,7 +272,9 @@ impl Walker {
             let streaming = transaction.is_streaming();
             // Nothing of this attempt may live on: neither its rows nor a request that came of it.
             drop((transaction, next_ahead));
-            let error = failed.error.map_place(self.fetch.place(at.pages));
+            // Names of members, for one, are the server's, and it may put anything in them.
+            let secrets = self.fetch.secrets(cursor);
+            let error = failed.error.map_place(self.fetch.place(at.pages)).map_text(|text| secrets.hide(text));
             attempts.malformed += u32::from(failed.failure == Failure::Malformed);
             let elapsed = clock.now().saturating_sub(started).saturating_sub(stalled);
             let rand = (self.options.jitter)();
@@ -348,7 +350,7 @@ impl Attempt<'_, '_> {
         };
         match pager.accept(&said) {
             Ok(step) => Ok(Accepted { page, step }),
-            Err(Stop::Malformed(error)) => Err(Failed::new(Failure::Malformed, with_members(error, &page))),
+            Err(Stop::Malformed(error)) => Err(Failed::new(Failure::Malformed, with_members(error, &page, &secrets))),
             Err(Stop::Final(error)) => Err(Failed::new(Failure::Final, error)),
         }
     }
@@ -385,11 +387,11 @@ impl Attempt<'_, '_> {
 }
 
 /// Adds what was there instead of what should have been.
-fn with_members(error: Error, page: &Page) -> Error {
+fn with_members(error: Error, page: &Page, secrets: &Secrets) -> Error {
     if page.members.is_empty() || page.next != Next::Absent {
         return error;
     }
-    let names: Vec<_> = page.members.iter().map(|name| crate::escape::escape(name, 40)).collect();
+    let names: Vec<_> = page.members.iter().map(|name| crate::escape::escape(&secrets.hide(name), 40)).collect();
     advise_more(error, &format!("the answer has the members {}", names.join(", ")))
 }
 
