@@ -97,6 +97,7 @@ pub(crate) struct Fetch {
     format: ResponseFormat,
     bearer: HeaderValue,
     token: SecretString,
+    delicate: Vec<SecretString>,
     timeouts: Timeouts,
     longest_hint: Duration,
     pacer: Mutex<Pacer>,
@@ -109,6 +110,8 @@ pub(crate) struct Parts {
     pub(crate) target: Target,
     pub(crate) format: ResponseFormat,
     pub(crate) token: SecretString,
+    /// Values of the query that are not to be shown either.
+    pub(crate) delicate: Vec<SecretString>,
     pub(crate) timeouts: Timeouts,
     pub(crate) longest_hint: Duration,
     pub(crate) pacer: Pacer,
@@ -119,7 +122,8 @@ pub(crate) struct Parts {
 
 impl Fetch {
     pub(crate) fn new(parts: Parts) -> Result<Self> {
-        let Parts { target, format, token, timeouts, longest_hint, pacer, clock, progress, env_proxies } = parts;
+        let Parts { target, format, token, delicate, timeouts, longest_hint, pacer, clock, progress, env_proxies } =
+            parts;
         if token.expose_secret().is_empty() {
             return Err(Error::config("the token is empty"));
         }
@@ -142,7 +146,7 @@ impl Fetch {
         let client =
             client.build().map_err(|e| Error::internal("cannot set up an HTTP client").because(e.without_url()))?;
         let pacer = Mutex::new(pacer);
-        Ok(Self { client, target, format, bearer, token, timeouts, longest_hint, pacer, clock, progress })
+        Ok(Self { client, target, format, bearer, token, delicate, timeouts, longest_hint, pacer, clock, progress })
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -218,6 +222,7 @@ impl Fetch {
     pub(crate) fn secrets(&self, cursor: Option<&Cursor>) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.add(self.token.expose_secret());
+        self.delicate.iter().for_each(|value| secrets.add(value.expose_secret()));
         if let Some(cursor) = cursor {
             secrets.add(cursor.expose());
         }

@@ -124,6 +124,7 @@ impl HttpSource {
             target,
             format: request.format(),
             token,
+            delicate: request.delicate().map(SecretString::from).collect(),
             timeouts: options.timeouts.clone(),
             longest_hint: options.retry.longest_hint,
             pacer: Pacer::new(&rates),
@@ -336,7 +337,11 @@ impl Attempt<'_, '_> {
             let _ = input.send(Input::End).await;
             Ok(())
         };
-        let (page, sample) = tokio::try_join!(feed, self.drain(output, pager, &secrets)).map(|((), page)| page)?;
+        let (mut page, sample) = tokio::try_join!(feed, self.drain(output, pager, &secrets)).map(|((), page)| page)?;
+        for bad in &mut page.bad {
+            // Its bytes are kept as they are; its path may end in a message.
+            bad.path = secrets.hide(&bad.path);
+        }
         if let Some(error) = sample.error_body(Some(&page), &secrets) {
             return Err(Failed::new(Failure::Malformed, error));
         }

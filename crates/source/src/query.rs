@@ -160,6 +160,11 @@ impl Request {
         self.format
     }
 
+    /// Values that the caller chose freely and that may be credentials: long ones of parameters that we know nothing of.
+    pub(crate) fn delicate(&self) -> impl Iterator<Item = &str> {
+        self.remote.iter().chain(&self.extra).map(|(_, value)| value.as_str()).filter(|value| value.len() >= 12)
+    }
+
     /// The query without a cursor, percent-encoded.
     ///
     /// # Errors
