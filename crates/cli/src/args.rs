@@ -71,6 +71,9 @@ pub(crate) struct RequestOptions {
     /// Records to ask for in a page
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// The most bytes of a page, decompressed, such as 1GiB; 16GiB if not said
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_page: Option<Size>,
     /// The workspace to read, where the integration requires one
     #[arg(long, value_name = "ID")]
     pub(crate) workspace: Option<String>,

@@ -87,10 +87,12 @@ pub(crate) async fn export(args: Export, stopped_by: &StoppedBy) -> anyhow::Resu
     let defaults = HttpOptions::default();
     let base_url =
         args.base_url.or_else(|| std::env::var("TRUTO_API_BASE_URL").ok()).unwrap_or(defaults.base_url.clone());
+    let mut decode = plan::decode(&args.output);
+    decode.limits.page = args.request.max_page.map_or(defaults.decode.limits.page, |size| size.0);
     let options = HttpOptions {
         base_url: base_url.clone(),
         pace: plan::pace(&args.request),
-        decode: plan::decode(&args.output),
+        decode,
         page_budget: plan::page_budget(&args.output),
         ..defaults
     };

@@ -21,7 +21,7 @@ use crate::{
     answer::{self, Media},
     clock::Clock,
     escape::{SHOWN, Secrets, escape},
-    inflate::{Inflate, Members},
+    inflate::{GzipLimits, Inflate, Members},
     pace::Pacer,
     problem::{self, Problem},
     progress::Progress,
@@ -255,7 +255,7 @@ impl Fetch {
             }
         }
         if gzip {
-            let mut inflate = Inflate::new(Members::One);
+            let mut inflate = Inflate::new(Members::One, GzipLimits::default());
             let mut packed = Bytes::from(std::mem::take(&mut body));
             while let Ok(Some(piece)) = inflate.next(&mut packed) {
                 body.extend_from_slice(&piece);

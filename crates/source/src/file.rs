@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::{
     escape::{Secrets, escape},
     hold::{Queue, Task, Transaction},
-    inflate::{MAGIC, Members},
+    inflate::{GzipLimits, MAGIC, Members},
     progress::Progress,
     worker::{self, Decoding, Event, Input, Sample, Unheard},
 };
@@ -29,6 +29,8 @@ use crate::{
 pub struct FileOptions {
     /// How they are decoded.
     pub decode: Options,
+    /// How much compressed data may be.
+    pub gzip: GzipLimits,
     /// Bytes of Arrow memory for batches of a file that has not been read to its end, and of those that nobody has
     /// taken yet. A larger file is handed on as it is read.
     pub page_budget: usize,
@@ -40,7 +42,13 @@ pub struct FileOptions {
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { decode: Options::default(), page_budget: 64 << 20, chunk: 64 << 10, progress: Progress::default() }
+        Self {
+            decode: Options::default(),
+            gzip: GzipLimits::of_files(),
+            page_budget: 64 << 20,
+            chunk: 64 << 10,
+            progress: Progress::default(),
+        }
     }
 }
 
@@ -259,7 +267,7 @@ impl Origin {
                         }
                     }
                 };
-                Decoding::new(decoder, gzip).run(&mut input, emit)?;
+                Decoding::new(decoder, gzip, &options.gzip).run(&mut input, emit)?;
             }
         }
         match failed {

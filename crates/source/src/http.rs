@@ -9,7 +9,7 @@ use std::{collections::hash_map::RandomState, fmt, hash::BuildHasher, sync::Arc,
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream, stream::BoxStream};
 use pagemill_core::{Batch, Checkpoint, Cursor, Error, ErrorKind, Position, Resource, Result, Resume, Rewind, Source};
-use pagemill_json::{Next, Options, Page};
+use pagemill_json::{Limits, Next, Options, Page};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use crate::{
     escape::Secrets,
     fetch::{Answer, Failed, Fetch, Parts, Timeouts},
     hold::{Gone, Queue, Task, Transaction},
+    inflate::GzipLimits,
     pace::{Pace, Pacer, Rate},
     paging::{Pager, Said, Step, Stop},
     progress::Progress,
@@ -30,6 +31,10 @@ use crate::{
 
 /// A random number in `[0, 1)`, for jitter.
 pub type Jitter = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// The most bytes of a page, decompressed, where nobody says otherwise. Memory does not depend on it: it is there so that a
+/// page without an end has one.
+const PAGE: u64 = 16 << 30;
 
 /// How to read a list over HTTP. All of it has defaults.
 ///
@@ -52,8 +57,10 @@ pub struct HttpOptions {
     /// Bytes of Arrow memory for batches of pages that do not count yet, and of those that nobody has taken yet. A
     /// page larger than this is handed on before it counts; if it fails then, the walk fails.
     pub page_budget: usize,
-    /// How pages are decoded.
+    /// How pages are decoded, and how large they may be.
     pub decode: Options,
+    /// How much compressed data may be.
+    pub gzip: GzipLimits,
     /// Whether `HTTPS_PROXY` and its like are heeded.
     pub env_proxies: bool,
     /// What time it is.
@@ -73,7 +80,8 @@ impl Default for HttpOptions {
             retry: Policy::default(),
             timeouts: Timeouts::default(),
             page_budget: 64 << 20,
-            decode: Options::default(),
+            decode: Options { limits: Limits { page: PAGE, ..Limits::default() }, ..Options::default() },
+            gzip: GzipLimits::default(),
             env_proxies: false,
             clock: Arc::new(SystemClock::default()),
             jitter: Arc::new(random),
@@ -208,7 +216,7 @@ impl Walker {
             Position::End if at.pages == 0 => None,
             Position::End => return Ok(()),
         };
-        let jobs = worker::start(self.resource.clone(), self.options.decode.clone())?;
+        let jobs = worker::start(self.resource.clone(), self.options.decode.clone(), self.options.gzip.clone())?;
         let met = seen.into_iter().chain(cursor.as_ref().map(Cursor::id));
         let mut pager = Pager::new(self.request.format(), met);
         let mut ahead = None;

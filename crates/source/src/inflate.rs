@@ -9,10 +9,6 @@ use pagemill_core::{Error, Result};
 
 /// The size of a piece of output.
 const PIECE: usize = 64 << 10;
-/// Output up to this is never judged by its ratio.
-const RATIO_FROM: u64 = 10 << 20;
-/// The most bytes that one compressed byte may turn into.
-const RATIO: u64 = 200;
 /// The most bytes of a member's header.
 const HEADER: usize = 64 << 10;
 
@@ -28,9 +24,37 @@ pub(crate) enum Members {
     Many,
 }
 
+/// How much compressed data may be, and turn into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GzipLimits {
+    /// The most bytes that one compressed byte may turn into, on the average so far. gzip's own limit is 1,030 or so; pages
+    /// of records stay below 30.
+    pub ratio: u64,
+    /// Output up to so many bytes is never judged by its ratio.
+    pub ratio_from: u64,
+    /// Compressed bytes.
+    pub compressed: u64,
+}
+
+impl Default for GzipLimits {
+    /// 200 times after 10 MiB, and 1 GiB of compressed bytes: a page of a gigabyte of records is nothing unusual.
+    fn default() -> Self {
+        Self { ratio: 200, ratio_from: 10 << 20, compressed: 1 << 30 }
+    }
+}
+
+impl GzipLimits {
+    /// No limit on the length, the same on the ratio: for files, which end somewhere.
+    #[must_use]
+    pub fn of_files() -> Self {
+        Self { compressed: u64::MAX, ..Self::default() }
+    }
+}
+
 /// Decompresses one input.
 pub(crate) struct Inflate {
     members: Members,
+    limits: GzipLimits,
     state: State,
     flate: Decompress,
     crc: Crc,
@@ -47,9 +71,10 @@ enum State {
 
 impl Inflate {
     /// A decompressor at the beginning of its input.
-    pub(crate) fn new(members: Members) -> Self {
+    pub(crate) fn new(members: Members, limits: GzipLimits) -> Self {
         Self {
             members,
+            limits,
             state: State::Header(Vec::new()),
             flate: Decompress::new(false),
             crc: Crc::new(),
@@ -88,8 +113,13 @@ impl Inflate {
                     self.crc.update(&piece);
                     self.taken += took as u64;
                     self.given += gave as u64;
-                    if self.given > RATIO_FROM && self.given > self.taken.saturating_mul(RATIO) {
-                        return Err(bad(&format!("the gzip data grows more than {RATIO} times"))
+                    let GzipLimits { ratio, ratio_from, compressed } = self.limits;
+                    if self.taken > compressed {
+                        return Err(bad(&format!("the gzip data has more than {compressed} bytes"))
+                            .advise("ask for smaller pages, or allow more"));
+                    }
+                    if self.given > ratio_from && self.given > self.taken.saturating_mul(ratio) {
+                        return Err(bad(&format!("the gzip data grows more than {ratio} times"))
                             .advise("send the data uncompressed if it is genuine"));
                     }
                     if status == Status::StreamEnd {
@@ -188,7 +218,7 @@ pub(crate) mod tests {
     }
 
     fn inflate(members: Members, input: &[u8], chunk: usize) -> Result<Vec<u8>> {
-        let mut inflate = Inflate::new(members);
+        let mut inflate = Inflate::new(members, GzipLimits::default());
         let mut out = Vec::new();
         for chunk in input.chunks(chunk) {
             let mut chunk = Bytes::copy_from_slice(chunk);
@@ -267,9 +297,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn limits_hold_to_the_byte() {
+        let plain = sample();
+        let packed = gzip(&plain);
+        // Eight bytes of the input are its trailer, which is not compressed data.
+        let (length, data) = (plain.len() as u64, packed.len() as u64 - 8);
+        let run = |limits: GzipLimits| {
+            let mut inflate = Inflate::new(Members::One, limits);
+            let mut input = Bytes::from(packed.clone());
+            while inflate.next(&mut input)?.is_some() {}
+            inflate.finish()
+        };
+        let compressed = |compressed| run(GzipLimits { compressed, ..GzipLimits::default() });
+        assert!(compressed(data - 1).is_err());
+        assert!(compressed(data).is_ok() && compressed(data + 1).is_ok());
+        // It is judged from the byte on that goes beyond; the ratio of the whole is what decides here.
+        let from = |ratio_from| run(GzipLimits { ratio: 1, ratio_from, ..GzipLimits::default() });
+        assert!(from(length - 1).is_err());
+        assert!(from(length).is_ok() && from(length + 1).is_ok());
+        let times = length.div_ceil(data);
+        let ratio = |ratio| run(GzipLimits { ratio, ratio_from: length - 1, ..GzipLimits::default() });
+        assert!(ratio(times - 1).is_err());
+        assert!(ratio(times).is_ok() && ratio(times + 1).is_ok());
+    }
+
+    #[test]
     fn a_bomb_is_stopped_early() {
         let bomb = gzip(&vec![b'0'; 64 << 20]);
-        let mut inflate = Inflate::new(Members::One);
+        let mut inflate = Inflate::new(Members::One, GzipLimits::default());
         let mut input = Bytes::from(bomb);
         let mut given = 0;
         let error = loop {

@@ -44,6 +44,7 @@ pub use clock::{Clock, SystemClock, VirtualClock};
 pub use fetch::Timeouts;
 pub use file::{FileOptions, FileSource};
 pub use http::{HttpOptions, HttpSource};
+pub use inflate::GzipLimits;
 pub use pace::{Pace, Rate};
 pub use progress::{Progress, Snapshot};
 pub use query::{Request, ResponseFormat};

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     escape::Secrets,
-    inflate::{Inflate, Members},
+    inflate::{GzipLimits, Inflate, Members},
     problem,
 };
 
@@ -81,12 +81,12 @@ impl Job {
 ///
 /// # Errors
 /// When the system has no thread to spare.
-pub(crate) fn start(resource: Resource, options: Options) -> Result<mpsc::Sender<Job>> {
+pub(crate) fn start(resource: Resource, options: Options, limits: GzipLimits) -> Result<mpsc::Sender<Job>> {
     let (jobs, mut queue) = mpsc::channel::<Job>(1);
     thread(move || {
         let mut decoder = Decoder::new(&resource, options);
         while let Some(mut job) = queue.blocking_recv() {
-            let mut page = Decoding::new(&mut decoder, job.gzip);
+            let mut page = Decoding::new(&mut decoder, job.gzip, &limits);
             // An error means that nobody listens any more; the next job, if any, is another matter.
             let _ = page.run(&mut || job.input.blocking_recv(), &mut |event| {
                 job.output.blocking_send(event).map_err(|_| Unheard)
@@ -118,9 +118,10 @@ pub(crate) struct Decoding<'a> {
 }
 
 impl<'a> Decoding<'a> {
-    pub(crate) fn new(decoder: &'a mut Decoder, gzip: Option<Members>) -> Self {
+    pub(crate) fn new(decoder: &'a mut Decoder, gzip: Option<Members>, limits: &GzipLimits) -> Self {
         decoder.reset();
-        Self { decoder, inflate: gzip.map(Inflate::new), sample: Sample::default(), told_next: false }
+        let inflate = gzip.map(|members| Inflate::new(members, limits.clone()));
+        Self { decoder, inflate, sample: Sample::default(), told_next: false }
     }
 
     /// Decodes what `input` gives until its end, and tells `emit`.
