@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use futures::StreamExt;
 use pagemill::source::{Timeouts, VirtualClock};
 use pagemill::{
-    ErrorKind, FileSink, Flatten, HttpOptions, HttpSource, Ndjson, Parquet, Pipeline, Report, Request, Result,
+    ErrorKind, FileSink, Flatten, HttpOptions, HttpSource, Ndjson, Parquet, Pipeline, Report, Request, ResponseFormat,
+    Result,
 };
 use pagemill_simulator::{ACCOUNT, Builder, Fault, Simulator};
 use secrecy::SecretString;
@@ -208,6 +209,31 @@ async fn faults_together_come_to_the_same_files() {
             comes_to(&three, seed, Fails(ErrorKind::Data), &well).await;
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_comes_to_the_same_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for framing in ["ndjson", "array"] {
+        let request = Request::new(ACCOUNT).response_format(ResponseFormat::Stream).remote_query("stream", framing);
+        let mut well = None;
+        for fault in
+            ["", "fin", "reset", "fin:20000", "long-length", "no-last-chunk", "gzip-twice", "gzip-cut", "status:502"]
+        {
+            let faults: Vec<_> = Some(fault).into_iter().filter(|fault| !fault.is_empty()).collect();
+            let simulator = simulator(&faults, SEED).start().await.expect("a simulator");
+            let clock = Arc::new(VirtualClock::new(SystemTime::now()));
+            let options = HttpOptions { base_url: simulator.url(), clock, ..HttpOptions::default() };
+            let source = HttpSource::new(&members(), &request, SecretString::from("any"), options).expect("good");
+            let out = dir.path().join(format!("{framing}-{fault}"));
+            let flatten = Flatten::new(&members(), Some(ACCOUNT.to_owned()));
+            let report = Pipeline::new(source, flatten, FileSink::new(&out, Arc::new(Ndjson))).run().await;
+            assert_eq!(report.expect(fault).totals.records, MEMBERS, "{framing} {fault}");
+            let files = tree(&out);
+            assert!(files == *well.get_or_insert_with(|| files.clone()), "{framing} {fault}: other files");
+            assert_eq!(simulator.served().requests, 1 + faults.len() as u64, "{framing} {fault}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
