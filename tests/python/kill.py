@@ -72,12 +72,12 @@ def children(out, slot):
             f"""SELECT (SELECT count(*) - count(DISTINCT (_row, _index)) FROM read_parquet('{out}/{table}/{slot}/*.parquet')),
                 (SELECT count(*) FROM (SELECT _row, members_id FROM read_parquet('{out}/{table}/{slot}/*.parquet')) c
                  ANTI JOIN (SELECT _row, id FROM read_parquet('{out}/members/{slot}/*.parquet')) m ON c._row = m._row AND c.members_id = m.id)"""
-        ).fetchone()
+        ).fetchall()[0]
         assert (doubled, lost) == (0, 0), f"{table}: {doubled} rows doubled, {lost} without their record"
         short = duckdb.sql(
             f"""SELECT count(*) FROM (SELECT _row, {table.removeprefix('members_')}_count AS n FROM read_parquet('{out}/members/{slot}/*.parquet') WHERE n > 0) m
             LEFT JOIN (SELECT _row, count(*) AS n FROM read_parquet('{out}/{table}/{slot}/*.parquet') GROUP BY 1) c USING (_row) WHERE c.n IS DISTINCT FROM m.n"""
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         assert short == 0, f"{table}: {short} records have other rows than they should"
 
 
@@ -94,9 +94,9 @@ def main():
         try:
             url = re.search(r"http://\S+", server.stdout.readline()).group()
             kills = slots = resumed = late = 0
-            longest = 1.0
+            lengths = [1.0]
             while kills < wanted:
-                slot = f"n={slots}"
+                slot = f"run={slots}"
                 command = [pagemill, "export", "instant-messaging/members", "--account", ACCOUNT, "--out", str(out), "--base-url", url]
                 command += ["--limit", str(LIMIT), "--slot", slot, "--part-rows", "700", "--json"]
                 while True:
@@ -104,7 +104,7 @@ def main():
                     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TRUTO_API_TOKEN": "any"})
                     try:
                         # A run that is let live shows how long one takes; others die somewhere in that time.
-                        stdout, stderr = process.communicate(timeout=None if slots == 0 or kills >= wanted else rng.uniform(0, longest))
+                        stdout, stderr = process.communicate(timeout=None if slots == 0 or kills >= wanted else rng.uniform(0, sorted(lengths)[len(lengths) // 2]))
                     except subprocess.TimeoutExpired:
                         process.kill()
                         process.communicate()
@@ -114,10 +114,10 @@ def main():
                         if there:
                             check(by_duckdb(out / "members" / slot), read_ledger(ledger))
                         continue
-                    if slots == 0:
-                        longest = 1.2 * (time.monotonic() - began)
                     assert process.returncode == 0, stderr.decode()
                     report = json.loads(stdout)
+                    if report["resumed_pages"] == 0:
+                        lengths.append(time.monotonic() - began)
                     resumed += report["resumed_pages"] > 0
                     break
                 servings = read_ledger(ledger)
