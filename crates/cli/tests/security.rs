@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use raw::{Raw, answer, json};
@@ -23,23 +24,26 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }
 
-fn clean(command: &mut Command) -> &mut Command {
+/// A command that gets nothing from the environment of the tests.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .env_remove("TRUTO_API_TOKEN")
         .env_remove("TRUTO_API_BASE_URL")
         .env_remove("PAGEMILL_LOG")
-        .stdin(Stdio::null())
+        .stdin(Stdio::null());
+    command
 }
 
 fn output(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = clean(command).output().expect("it starts");
+    let Output { status, stdout, stderr } = command.output().expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (status.code(), text(stdout), text(stderr))
 }
 
 /// Runs a line of shell, in which `$PAGEMILL` is the command.
 fn shell(line: &str, dir: &Path) -> (Option<i32>, String, String) {
-    output(Command::new("sh").args(["-c", line]).env("PAGEMILL", BIN).current_dir(dir))
+    output(command("sh").args(["-c", line]).env("PAGEMILL", BIN).current_dir(dir))
 }
 
 /// Members that take about so many bytes, as lines.
@@ -127,7 +131,7 @@ fn nobody_need_listen() {
 fn the_process_leaves_no_core_and_cannot_be_looked_into() {
     let dir = folder();
     // It waits for its input while it is looked at.
-    let mut child = clean(&mut Command::new(BIN))
+    let mut child = command(BIN)
         .args(["convert", "-", "--resource", MEMBERS, "--out", "out"])
         .current_dir(dir.path())
         .stdin(Stdio::piped())
@@ -151,11 +155,8 @@ fn the_process_leaves_no_core_and_cannot_be_looked_into() {
 }
 
 fn export(url: &str, dir: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(BIN);
-    clean(&mut command)
-        .args(["export", MEMBERS, "--account", "a", "--out", "out", "--base-url", url])
-        .args(more)
-        .current_dir(dir);
+    let mut command = command(BIN);
+    command.args(["export", MEMBERS, "--account", "a", "--out", "out", "--base-url", url]).args(more).current_dir(dir);
     command
 }
 
@@ -218,7 +219,7 @@ fn harmful(c: char) -> bool {
 
 /// Runs the command and looks at what it says, on both ends, and that no line of it is the data's.
 fn is_clean(command: &mut Command, what: &str) {
-    let Output { status, stdout, stderr } = clean(command).output().expect("it starts");
+    let Output { status, stdout, stderr } = command.output().expect("it starts");
     assert!(status.code().is_some(), "{what}");
     for text in [stdout, stderr] {
         let text = String::from_utf8(text).expect("UTF-8");
@@ -230,13 +231,14 @@ fn is_clean(command: &mut Command, what: &str) {
 
 #[test]
 fn nothing_that_a_server_says_acts_on_a_terminal() {
-    let mut cases = 0;
-    for hostile in HOSTILE {
+    let cases = AtomicUsize::new(0);
+    // At the same time, because some are asked for again after a while.
+    let one = |hostile: &str| {
         let said = serde_json::Value::from(hostile);
         let long = serde_json::Value::from(hostile.repeat(300));
         let bytes = |parts: &[&str]| parts.concat().into_bytes();
-        // In a header there can be no line break, or it would be two.
-        let field: String = hostile.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).collect();
+        // With these in its head an answer is no HTTP, and asked for again and again.
+        let field: String = hostile.chars().filter(|c| !c.is_ascii_control()).collect();
         let problem = format!(
             "{{\"statusCode\":400,\"error\":{said},\"message\":{said},\"truto_error_insight\":{{{said}:{{\"description\":{said},\
              \"value\":[{said}]}}}}}}"
@@ -280,11 +282,13 @@ fn nothing_that_a_server_says_acts_on_a_terminal() {
                     command.env("TRUTO_API_TOKEN", TOKEN).env("PAGEMILL_LOG", "trace"),
                     &format!("{hostile:?} {n}"),
                 );
-                cases += 1;
+                cases.fetch_add(1, Ordering::SeqCst);
             }
+            assert!(server.requests().len() >= 3, "{n}");
         }
-    }
-    assert_eq!(cases, HOSTILE.len() * 11 * 3);
+    };
+    std::thread::scope(|scope| HOSTILE.iter().for_each(|hostile| drop(scope.spawn(|| one(hostile)))));
+    assert_eq!(cases.into_inner(), HOSTILE.len() * 11 * 3);
 }
 
 #[test]
@@ -313,7 +317,7 @@ fn nor_does_what_the_user_gives() {
         {
             fs::write(dir.path().join("schema.json"), schema).expect("a file");
             for form in ["arrow", "sql", "json-schema"] {
-                let mut command = Command::new(BIN);
+                let mut command = command(BIN);
                 is_clean(command.args(["schema", "schema.json", "--as", form]).current_dir(dir.path()), &format!("schema {at} of {n}"));
             }
         }
@@ -342,7 +346,7 @@ fn nor_does_what_the_user_gives() {
             ],
             vec![argument],
         ] {
-            let mut command = Command::new(BIN);
+            let mut command = command(BIN);
             is_clean(command.args(&args).current_dir(dir.path()).env("PAGEMILL_LOG", "debug"), &format!("{args:?}"));
         }
     }
@@ -422,4 +426,116 @@ fn links_and_open_folders_in_the_place_of_staging_are_refused() {
         assert_eq!(fs::read(dir.path().join("in.json")).expect("a file"), b"{\"id\":\"a\"}");
         assert!(!dir.path().join("out").exists());
     }
+}
+
+/// gzip of `before`, so many bytes of `filler` again and again, and `after`, made without holding it.
+fn bomb(before: &str, filler: &[u8], bytes: usize, after: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let block = filler.repeat((64 << 10) / filler.len());
+    encoder.write_all(before.as_bytes()).expect("memory");
+    for _ in 0..bytes / block.len() {
+        encoder.write_all(&block).expect("memory");
+    }
+    encoder.write_all(after.as_bytes()).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// The most memory that a process may make its own, in KiB, as `ulimit -d` has it. The system itself sees to it.
+const DATA: usize = 160 << 10;
+
+#[test]
+fn a_bomb_of_half_a_gigabyte_is_stopped_in_little_memory() {
+    let gzip = ["content-type: application/json", "content-encoding: gzip"];
+    let half = 512 << 20;
+    let dir = folder();
+    let run = |name: &str, body: &[u8], more: &str| {
+        let server = Raw::start(vec![answer("200 OK", &gzip, body)]);
+        let line = format!(
+            "ulimit -d {DATA}; TRUTO_API_TOKEN=x; export TRUTO_API_TOKEN; \"$PAGEMILL\" export {MEMBERS} --account a \
+             --base-url {} --out {name} --memory 64MiB {more}",
+            server.url()
+        );
+        shell(&line, dir.path())
+    };
+    // It is enough for a page of 8 MiB, and a sixteenth of it is not: the system does see to it.
+    let good = bomb(
+        "{\"next_cursor\":null,\"result\":[",
+        b"{\"name\":\"a name or so\",\"title\":\"one\"},",
+        8 << 20,
+        "{\"id\":\"1\"}]}",
+    );
+    let (code, _, error) = run("good", &good, "");
+    assert_eq!(code, Some(0), "{error}");
+    let line = format!("ulimit -d {}; \"$PAGEMILL\" demo --members 100 --out small", DATA / 16);
+    assert_ne!(shell(&line, dir.path()).0, Some(0));
+
+    let start = "{\"next_cursor\":null,\"result\":[";
+    let bombs = [
+        ("space", bomb(start, b" ", half, "]}"), "200 times"),
+        ("text", bomb("{\"result\":[{\"name\":\"", b"x", half / 8, "\"}]}"), "200 times"),
+        ("zeros", bomb("", b"\0", half / 8, ""), ""),
+    ];
+    for (name, packed, what) in bombs {
+        assert!(packed.len() < 600 << 10, "{name}: {} bytes", packed.len());
+        let (code, _, error) = run(name, &packed, "");
+        assert_eq!(code, Some(65), "{name}: {error}");
+        assert!(error.contains(what), "{name}: {error}");
+        assert!(!dir.path().join(name).exists());
+    }
+
+    // What is not compressed has no ratio; its length has a limit.
+    let spaces = " ".repeat(33 << 20);
+    let server = Raw::start(vec![json(format!("{start}{spaces}]}}"))]);
+    for (limit, code) in [("32MiB", 65), ("34MiB", 0)] {
+        let (found, _, error) =
+            output(export(&server.url(), dir.path(), &["--max-page", limit]).env("TRUTO_API_TOKEN", TOKEN));
+        assert_eq!(found, Some(code), "{error}");
+    }
+}
+
+#[test]
+fn brackets_without_end_and_things_without_end_take_little_memory() {
+    let dir = folder();
+    let mut cases = 0;
+    // Each is what is written again and again: so many times, after a beginning.
+    for (before, again, times) in [
+        ("", "[", 5_000_000),
+        ("[", "[", 100_000),
+        ("{\"result\":", "[", 5_000_000),
+        ("{\"result\":[{\"any\":", "[", 5_000_000),
+        ("{\"result\":[{\"remote_data\":", "{\"a\":", 5_000_000),
+        ("{\"result\":[{\"emails\":", "[", 5_000_000),
+        ("[{\"id\":\"", "x", 60 << 20),
+        ("[{\"remote_data\":\"", "x", 60 << 20),
+        ("[{\"", "x", 60 << 20),
+        ("[{\"id\":", "1", 60 << 20),
+        ("[{\"remote_data\":", " ", 60 << 20),
+        ("[{\"remote_data\":[0", ",0", 30 << 20),
+        ("{\"", "x", 60 << 20),
+        ("{\"next_cursor\":\"", "x", 60 << 20),
+        ("{\"a\":{\"b\":[0", ",0", 60 << 20),
+    ] {
+        let line = format!("ulimit -d {DATA}; \"$PAGEMILL\" convert - --resource {MEMBERS} --out out --memory 64MiB");
+        let mut command = command("sh");
+        command.args(["-c", &line]).env("PAGEMILL", BIN).current_dir(dir.path());
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut input = child.stdin.take().expect("a pipe");
+        let writer = std::thread::spawn(move || {
+            let block = again.repeat((64 << 10) / again.len());
+            let mut left = times * again.len();
+            // It stops reading when it has seen enough.
+            let mut going = input.write_all(before.as_bytes()).is_ok();
+            while going && left > 0 {
+                going = input.write_all(&block.as_bytes()[..block.len().min(left)]).is_ok();
+                left = left.saturating_sub(block.len());
+            }
+        });
+        let found = child.wait_with_output().expect("it ends");
+        writer.join().expect("no panic");
+        let error = String::from_utf8_lossy(&found.stderr);
+        assert_eq!(found.status.code(), Some(65), "{before}{again}: {error}");
+        assert!(error.len() < 1_000 && !dir.path().join("out").exists(), "{error}");
+        cases += 1;
+    }
+    assert_eq!(cases, 15);
 }
