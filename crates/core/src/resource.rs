@@ -339,7 +339,7 @@ impl Reader<'_> {
                 return Err(Error::config(format!("{name:?} at {at} cannot name a column"))
                     .advise(format!("use 1 to {MAX_NAME} bytes without control characters or marks of direction")));
             }
-            if name == EXTRA || !seen.insert(name.to_lowercase()) {
+            if name.eq_ignore_ascii_case(EXTRA) || !seen.insert(name.to_lowercase()) {
                 return Err(Error::config(format!("the column name {name:?} at {at} is taken"))
                     .advise("rename the property; names that differ only in case collide, and so does `_extra`"));
             }
