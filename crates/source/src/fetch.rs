@@ -3,6 +3,7 @@
 //! Nothing here shows a URL's query: errors of the client lose their URL, and the place is written without one.
 
 use std::{
+    collections::VecDeque,
     error::Error as StdError,
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -101,6 +102,8 @@ pub(crate) struct Fetch {
     timeouts: Timeouts,
     longest_hint: Duration,
     pacer: Mutex<Pacer>,
+    /// The cursors that were asked for last, also of a walk before this one.
+    asked: Mutex<VecDeque<Cursor>>,
     clock: Arc<dyn Clock>,
     progress: Progress,
 }
@@ -119,6 +122,9 @@ pub(crate) struct Parts {
     pub(crate) progress: Progress,
     pub(crate) env_proxies: bool,
 }
+
+/// Cursors that are remembered, to be hidden where the server repeats them.
+const ASKED: usize = 4;
 
 impl Fetch {
     pub(crate) fn new(parts: Parts) -> Result<Self> {
@@ -145,8 +151,21 @@ impl Fetch {
         }
         let client =
             client.build().map_err(|e| Error::internal("cannot set up an HTTP client").because(e.without_url()))?;
-        let pacer = Mutex::new(pacer);
-        Ok(Self { client, target, format, bearer, token, delicate, timeouts, longest_hint, pacer, clock, progress })
+        let (pacer, asked) = (Mutex::new(pacer), Mutex::default());
+        Ok(Self {
+            client,
+            target,
+            format,
+            bearer,
+            token,
+            delicate,
+            timeouts,
+            longest_hint,
+            pacer,
+            asked,
+            clock,
+            progress,
+        })
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -167,6 +186,13 @@ impl Fetch {
         let turn = self.pacer().reserve(self.clock.now());
         self.wait(turn).await;
         self.progress.request();
+        if let Some(cursor) = &cursor {
+            let mut asked = self.asked();
+            asked.push_back(cursor.clone());
+            if asked.len() > ASKED {
+                asked.pop_front();
+            }
+        }
         let accept = match self.format {
             ResponseFormat::Stream => "application/x-ndjson, application/json",
             _ => "application/json",
@@ -218,12 +244,14 @@ impl Fetch {
         }
     }
 
-    /// The words that must not appear in anything shown about the page of `cursor`.
+    /// The words that must not appear in anything shown about the page of `cursor`: a server may repeat those that it was
+    /// asked for before as well.
     pub(crate) fn secrets(&self, cursor: Option<&Cursor>) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.add(self.token.expose_secret());
         self.delicate.iter().for_each(|value| secrets.add(value.expose_secret()));
-        if let Some(cursor) = cursor {
+        let asked = self.asked().clone();
+        for cursor in asked.iter().chain(cursor) {
             secrets.add(cursor.expose());
         }
         secrets
@@ -236,6 +264,10 @@ impl Fetch {
             place.input = Some(input);
             place.page = Some(page);
         }
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, VecDeque<Cursor>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pacer(&self) -> std::sync::MutexGuard<'_, Pacer> {
