@@ -44,6 +44,8 @@ pub(crate) struct Spec {
     pub(crate) table: TableName,
     pub(crate) schema: SchemaRef,
     pub(crate) format: Arc<dyn Format>,
+    /// What its files' names end in.
+    pub(crate) extension: String,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: u64,
 }
@@ -262,7 +264,7 @@ impl Writer {
         if let Some(part) = self.part.take() {
             return Ok(part);
         }
-        let name = part_name(self.next, self.spec.format.extension());
+        let name = part_name(self.next, &self.spec.extension);
         self.next += 1;
         let mut encoder = self.spec.format.encoder(self.spec.schema.clone())?;
         encoder.help(&self.workers);

@@ -183,12 +183,13 @@ impl Sink for FileSink {
         self.warnings.clear();
         check_tables(run, tables)?;
         let manifest = self.manifest(run, tables)?;
-        let specs: Vec<_> = tables
+        let mut specs: Vec<_> = tables
             .iter()
             .map(|t| Spec {
                 table: t.name.clone(),
                 schema: named(t),
                 format: self.format.clone(),
+                extension: self.format.extension().to_owned(),
                 batch_rows: self.batch_rows,
                 batch_bytes: self.batch_bytes,
             })
@@ -215,6 +216,9 @@ impl Sink for FileSink {
             Opened::Fresh => None,
             Opened::Resumed(kept) => Some(kept),
         };
+        if let Some(tag) = committer.jobs()?.call(|store| Ok(store.tag())).await? {
+            specs.iter_mut().for_each(|spec| spec.extension = format!("{tag}.{}", spec.extension));
+        }
         let mut staging = Staging {
             tables: Vec::new(),
             pool: None,

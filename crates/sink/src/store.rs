@@ -83,6 +83,11 @@ pub trait Store: Send {
     /// Takes the slot, finishes what a published run left undone, and finds what an earlier attempt of the same configuration
     /// has kept. What that was is checked before it is relied on: each part's bytes against its hash.
     fn open(&mut self, plan: &Plan) -> Result<Opened>;
+    /// What the names of parts carry, once it is open: so that none of them is the name of a part that is published, and that
+    /// a slow reader may be about to open while it is replaced. A word of letters and digits.
+    fn tag(&self) -> Option<String> {
+        None
+    }
     /// Begins a part.
     fn create_part(&mut self, table: &TableName, name: &str) -> Result<()>;
     /// Appends to a part that was begun.

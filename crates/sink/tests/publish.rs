@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::{Lines, files, name, rows, run, schema, seen, sink, sink_called, tables, write_all, write_from, written};
-use pagemill_core::{Checkpoint, ErrorKind, Position, Sink, TableSchema};
+use pagemill_core::{Checkpoint, Cursor, ErrorKind, Position, Sink, TableSchema};
 use pagemill_sink::{AttemptId, Manifest, conformance, layout::Layout};
 
 fn names(root: &Path) -> Vec<String> {
@@ -335,4 +335,56 @@ async fn what_is_published_is_replaced_when_that_is_asked_for() {
     let mut third = sink(&out);
     let from = third.open(&run(Some("d=1")), &tables()[..2]).await.expect("opens").expect("published");
     assert_eq!(from.checkpoint.rows, 3);
+}
+
+/// What a reader finds who lists a folder and then opens what was there: the numbers, or that a file is gone.
+fn read_by_name(folder: &Path) -> Option<Vec<i64>> {
+    let mut names: Vec<_> = fs::read_dir(folder).ok()?.map(|entry| entry.expect("entry").path()).collect();
+    names.sort();
+    let mut rows = Vec::new();
+    for name in names {
+        let text = fs::read_to_string(name).ok()?;
+        rows.extend(text.lines().filter(|line| !line.starts_with('#')).map(|n| n.parse::<i64>().expect("a number")));
+    }
+    Some(rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_while_a_table_is_replaced_sees_the_old_one_or_the_new_one_and_no_mixture() {
+    const ROUNDS: i64 = 40;
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let folder = out.join("m/d=1");
+    // Each round has as many files as the next, of other rows.
+    let publish = async |round: i64| {
+        let mut sink = sink(&out).rows_per_part(10).overwrite(true);
+        sink.open(&run(Some("d=1")), &tables()).await.expect("opens");
+        for page in 0..5u64 {
+            sink.write(rows("m", vec![round; 10])).await.expect("writes");
+            let next = if page == 4 { Position::End } else { Position::Next(Cursor::new(page.to_string())) };
+            let upto = Checkpoint { pages: page + 1, rows: (page + 1) * 10, bad: 0, next };
+            sink.checkpoint(upto, &serde_json::Value::Null).await.expect("checkpoint");
+        }
+        sink.commit(&serde_json::Value::Null).await.expect("commits");
+    };
+    publish(0).await;
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (reader, folder) = (done.clone(), folder.clone());
+    let polls = std::thread::spawn(move || {
+        let mut seen = std::collections::BTreeMap::new();
+        while !reader.load(std::sync::atomic::Ordering::SeqCst) {
+            if let Some(found) = read_by_name(&folder) {
+                assert_eq!(found.len(), 50, "not whole");
+                assert!(found.iter().all(|n| *n == found[0]), "a mixture: {found:?}");
+                *seen.entry(found[0]).or_insert(0u64) += 1;
+            }
+        }
+        seen
+    });
+    for round in 1..=ROUNDS {
+        publish(round).await;
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    let seen = polls.join().expect("a reader");
+    assert!(seen.len() as i64 > ROUNDS / 2 && seen.values().sum::<u64>() > 200, "{seen:?}");
 }

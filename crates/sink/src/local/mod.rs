@@ -189,6 +189,11 @@ impl Store for LocalStore {
         Ok(kept.map_or(Opened::Fresh, Opened::Resumed))
     }
 
+    fn tag(&self) -> Option<String> {
+        let replaced = self.run.as_ref()?.replaced.as_ref()?;
+        replaced.attempt.get(..8).map(str::to_owned)
+    }
+
     fn create_part(&mut self, table: &TableName, name: &str) -> Result<()> {
         let (disk, run) = self.parts()?;
         let path = run.layout.staged(run.attempt, table).join(name);
