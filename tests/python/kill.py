@@ -1,10 +1,11 @@
-"""Kills exports at random moments, until each is whole, and asks the server's ledger. Usage: kill.py PAGEMILL [KILLS] [SEED]
+"""Kills exports at random moments, until each is whole, and asks the server's ledger. Usage: kill.py PAGEMILL [KILLS] [SEED] [KILL|TERM|INT]
 
 A server, `pagemill simulate --ledger --stamp`, writes down what it serves, and goes wrong now and then. `pagemill export` is
-killed (SIGKILL) at a random moment and started again, with the same command, until it says that it has published; then the
+killed at a random moment and started again, with the same command, until it says that it has published; then the
 next slot begins, until there were so many kills. For every slot DuckDB and pyarrow, each for itself, must find what the
 ledger says: every record of every page once, in order, and all of a page from one serving of it that left the server whole.
-While an export is at work, its slot is either not to be seen or whole. Needs duckdb and pyarrow.
+While an export is at work, its slot is either not to be seen or whole. With TERM or INT a run is asked to end: it has to do so
+within five seconds, and to say with its exit code why. Needs duckdb and pyarrow.
 """
 
 import collections
@@ -13,6 +14,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,6 +87,9 @@ def main():
     pagemill = os.path.abspath(sys.argv[1])
     wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    name = sys.argv[4] if len(sys.argv) > 4 else "KILL"
+    # A process that has only just begun has no handler yet, and dies of the signal itself.
+    codes = {"KILL": [-signal.SIGKILL], "TERM": [143, -signal.SIGTERM], "INT": [130, -signal.SIGINT]}[name]
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -106,8 +111,15 @@ def main():
                         # A run that is let live shows how long one takes; others die somewhere in that time.
                         stdout, stderr = process.communicate(timeout=None if slots == 0 or kills >= wanted else rng.uniform(0, sorted(lengths)[len(lengths) // 2]))
                     except subprocess.TimeoutExpired:
-                        process.kill()
+                        process.send_signal(getattr(signal, f"SIG{name}"))
+                        asked = time.monotonic()
                         process.communicate()
+                        if process.returncode == 0:
+                            # It had published before it heard of it.
+                            late += 1
+                            break
+                        assert process.returncode in codes, process.returncode
+                        assert time.monotonic() - asked < 5
                         kills += 1
                         there = (out / "members" / slot).exists()
                         late += there
@@ -127,7 +139,7 @@ def main():
                 left = [path for path in (work / "out.pagemill" / "members" / slot).iterdir() if path.name not in ("lock", "manifest.json")]
                 assert not left, left
                 slots += 1
-            print(f"{kills} kills, {late} of them with tables in place; {slots} slots whole, {resumed} of them gone on with: 0 lost, 0 doubled, 0 mixed")
+            print(f"{kills} times SIG{name}, {late} of them with tables in place; {slots} slots whole, {resumed} of them gone on with: 0 lost, 0 doubled, 0 mixed")
         finally:
             server.terminate()
             server.wait()
