@@ -31,6 +31,9 @@ pub mod progress;
 pub mod query;
 pub mod retry;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 mod answer;
 mod escape;
 mod hold;
