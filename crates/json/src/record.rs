@@ -67,7 +67,7 @@ pub(crate) fn read(
 ) -> Parse<Read> {
     let from = tokens.at;
     if tokens.byte() != b'{' {
-        tokens.check_bytes(from, tokens.end)?;
+        tokens.check_all(from, tokens.end)?;
         return Err(Bad::new(from, "a record that is no object"));
     }
     let mut walk = Walk { t: tokens, unknown, aside, elements: 0 };

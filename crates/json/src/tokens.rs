@@ -211,6 +211,14 @@ impl Tokens<'_> {
         if !Sum::trouble(self.found.sums.get(from / BLOCK..end).unwrap_or(&[])) {
             return Ok(());
         }
+        self.check_all(from, to)
+    }
+
+    /// As [`check_bytes`](Self::check_bytes), whatever stage 1 has said: a character that breaks off at the very end of the input
+    /// is in no block's sum.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn check_all(&self, from: usize, to: usize) -> Parse<()> {
         if let Some(at) = self.first(from, to, |b| b.control) {
             return Err(Bad::new(at, "a raw control character within a string"));
         }

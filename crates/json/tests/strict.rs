@@ -353,3 +353,28 @@ fn a_quote_that_begins_nothing_is_told_however_the_bytes_come() {
         assert_eq!(support::comparable(&decode(&mut decoder, page.chunks(size))), whole, "in chunks of {size}");
     }
 }
+
+#[test]
+fn a_character_that_breaks_off_at_the_end_of_the_input_is_called_so_by_every_kernel() {
+    use pagemill_json::KernelName;
+    let resource = anything();
+    for tail in [&b"\xf1"[..], b"\xf1\x80", b"\xf1\x80\x80", b"\xe2\x82", b"\xc3", b"1\xc3"] {
+        // The last byte stands at each place of a block, the very last among them.
+        for space in 0..130 {
+            let page = [&b"{\"s\":\"x\"}\n"[..], &b" ".repeat(space), tail].concat();
+            for kernel in [KernelName::Scalar, KernelName::Avx2, KernelName::Avx512, KernelName::Neon] {
+                let limits = Limits { bad_records: 1, ..Limits::default() };
+                let options = Options { kernel: Some(kernel), limits, ..Options::default() };
+                let mut decoder = Decoder::new(&resource, options);
+                let (_, read) = decode(&mut decoder, [&page[..]]).expect("one bad record");
+                let bad = &read.bad[0];
+                assert_eq!(bad.reason, "bytes that are not UTF-8", "{kernel}, {space}");
+                assert_eq!(
+                    bad.error_offset as usize,
+                    page.len() - tail.len() + usize::from(tail[0] == b'1'),
+                    "{kernel}"
+                );
+            }
+        }
+    }
+}
