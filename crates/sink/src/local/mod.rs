@@ -132,6 +132,13 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Removes an attempt's folder, durably.
+    fn forget_attempt(&mut self, layout: &Layout, attempt: AttemptId) -> Result<()> {
+        self.remove_attempt(layout, attempt)?;
+        self.changed(&layout.home());
+        self.flush(&[])
+    }
+
     fn unlock(&mut self, layout: &Layout) -> Result<()> {
         self.run = None;
         self.disk.unlock().during("unlock", &layout.lock())
@@ -258,8 +265,8 @@ impl Store for LocalStore {
         let run = self.running()?;
         let (layout, tables, attempt) = (run.layout.clone(), run.tables.clone(), run.attempt);
         let header = run.journal.header().clone();
-        // A journal is good for one walk. The old one goes first: nothing of it may be gone on from.
-        self.remove_attempt(&layout, attempt)?;
+        // A journal is good for one walk: nothing of the old one may be gone on from, whatever happens next.
+        self.forget_attempt(&layout, attempt)?;
         let attempt = self.begin(&layout, &tables)?;
         let journal = Journal::new(header)?;
         let run = self.running()?;
@@ -292,7 +299,7 @@ impl Store for LocalStore {
         let (layout, attempt, committing) = (run.layout.clone(), run.attempt, run.committing);
         let published = committing && self.read_manifest(&layout)?.is_some_and(|m| m.attempt == attempt.to_string());
         if !published {
-            self.remove_attempt(&layout, attempt)?;
+            self.forget_attempt(&layout, attempt)?;
         }
         self.unlock(&layout)
     }

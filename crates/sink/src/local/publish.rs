@@ -109,7 +109,9 @@ impl LocalStore {
                 Err(e) => return Err(e).during("create", &path),
             }
         }
+        // The link is the home's; a rename is the attempt's as well.
         self.changed(&home);
+        self.changed(&attempt);
         self.flush(&[])
             .map_err(|e| e.advise("the run may be published: run it again, which will find out and finish it"))
     }
@@ -158,7 +160,8 @@ impl LocalStore {
                 self.changed(from.parent().unwrap_or(&from));
             }
         }
-        // Should the old names come back after a power cut, beside the new ones, the next start finds that out.
+        // A rename is durable when both folders are.
+        self.changed(&source);
         self.flush(&[])
     }
 
