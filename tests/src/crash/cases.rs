@@ -196,6 +196,9 @@ fn check_opened(opened: Option<&Resume>) -> Result<u64, Flaw> {
 }
 
 /// What must hold at a place where a run has ended in whatever way, and after the runs that follow.
+///
+/// # Errors
+/// The first flaw.
 pub fn aftermath(
     setting: &Setting,
     place: &dyn Place,
