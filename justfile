@@ -46,3 +46,32 @@ sdk:
     target/venv-sdk/bin/pip install --quiet aiohttp
     cargo build --release --locked
     tests/python/sdk.sh target/release/pagemill target/venv-sdk/bin/python
+
+# Every death, pair of deaths, state of a power cut and failing call, in each format; then some of what came of it by DuckDB and
+# pyarrow. Takes some ten minutes.
+crash: venv
+    rm -rf target/crash
+    CRASH_KEEP="$PWD/target/crash" cargo test -p pagemill-tests --test crash_full --locked -- --ignored --nocapture
+    target/venv/bin/python tests/python/crash.py target/crash
+
+# Exports that are killed, stopped, that race for a slot, run out of disk (as root), or live with a wrong clock (needs faketime).
+kill times="200": venv
+    cargo build --release --locked
+    target/venv/bin/python tests/python/kill.py target/release/pagemill {{times}}
+    target/venv/bin/python tests/python/kill.py target/release/pagemill {{times}} 2 TERM
+
+race:
+    cargo build --release --locked
+    python3 tests/python/race.py target/release/pagemill
+
+full:
+    cargo build --release --locked
+    python3 tests/python/full.py target/release/pagemill
+
+clock:
+    cargo build --release --locked
+    python3 tests/python/clock.py target/release/pagemill
+
+# What it costs that a run survives a power cut.
+bench-durable:
+    cargo bench -p benches --bench durable

@@ -70,7 +70,7 @@ impl Setting {
     }
 
     fn judge<'a>(&'a self, ledger: &'a Ledger, old: Option<&'a Servings>) -> Judge<'a> {
-        Judge { ledger, old, extension: self.format.extension() }
+        Judge { ledger, old, between: None, extension: self.format.extension() }
     }
 
     /// About how many calls on the disk the run makes.
@@ -207,7 +207,7 @@ pub fn aftermath(
     known: &Known,
     keep: Option<Keep>,
 ) -> Result<(), Flaw> {
-    let judge = setting.judge(ledger, old);
+    let judge = Judge { between: known.between.as_ref(), ..setting.judge(ledger, old) };
     let before = place.tree();
     judge.view(&before)?;
     if known.published {
@@ -330,6 +330,8 @@ pub fn double_deaths(setting: &Setting, some: Option<(usize, u64)>, keep: Option
         let known = Known::default().until(&outcome.claims, u64::MAX);
         let image = memory.image();
         let half_moved = is_half_moved(setting, &ledger, start.old.as_ref(), &image.tree());
+        // The next run moves it, and then may make another one.
+        let between = setting.judge(&ledger, start.old.as_ref()).committed(&image.tree());
         let next = Setting { overwrite: setting.overwrite && !known.published, ..setting.clone() };
         let each = || (0..seconds).flat_map(|j| ends().map(move |w| (j, w)));
         for (j, w) in second.map_or_else(|| each().collect::<Vec<_>>(), |one| vec![one]) {
@@ -343,7 +345,8 @@ pub fn double_deaths(setting: &Setting, some: Option<(usize, u64)>, keep: Option
                 continue;
             }
             // What was durable may have been given up for a run that replaces it.
-            let base = Known { durable: if setting.overwrite { 0 } else { known.durable }, ..known.clone() };
+            let durable = if setting.overwrite { 0 } else { known.durable };
+            let base = Known { durable, between: between.clone(), ..known.clone() };
             let known = base.until(&outcome.claims, u64::MAX);
             let result = aftermath(&next, &memory, &ledger, start.old.as_ref(), &known, keep);
             tally.count(|| format!("death {when:?} call {at}, then {w:?} call {j}"), result);
@@ -404,11 +407,13 @@ pub fn power_cuts(setting: &Setting, cuts: Cuts, keep: Option<Keep>) -> Tally {
         }
         tally.count(|| format!("cut after call {moment}"), result);
         if cuts.again > 0 && number % cuts.again == 0 {
+            let between = setting.judge(&start.ledger, start.old.as_ref()).committed(&image.tree());
             let memory = Memory::new(image);
             let ledger = Arc::new(start.ledger.fork());
             let next = Setting { overwrite: setting.overwrite && !known.published, ..setting.clone() };
             let outcome = next.attempt(&memory, &ledger, Fault::None).run();
-            let base = Known { durable: if setting.overwrite { 0 } else { known.durable }, ..known };
+            let durable = if setting.overwrite { 0 } else { known.durable };
+            let base = Known { durable, between, ..known };
             for (then, image, known) in states_of(&memory, &outcome, &base, 0, &mut Chance::new(moment)) {
                 let result = cut(&image, &known, &ledger);
                 tally.count(|| format!("cut after call {moment}, then after call {then}"), result);

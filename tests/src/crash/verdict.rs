@@ -57,6 +57,8 @@ impl fmt::Display for Flaw {
 /// What was claimed up to some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Known {
+    /// The servings of a run that was committed in between, and may be seen as well.
+    pub between: Option<Servings>,
     /// Pages that are durable.
     pub durable: u64,
     /// Whether the run is published.
@@ -96,6 +98,8 @@ pub struct Judge<'a> {
     pub ledger: &'a Ledger,
     /// The servings that were published before, if something was.
     pub old: Option<&'a Servings>,
+    /// Those of a run that was committed after that, and before the one that is looked at.
+    pub between: Option<&'a Servings>,
     /// The formats' extension.
     pub extension: &'a str,
 }
@@ -149,7 +153,8 @@ impl Judge<'_> {
     }
 
     /// The servings that the manifest speaks of, and all of whose tables may be seen.
-    fn committed(&self, tree: &Tree) -> Option<Servings> {
+    #[must_use]
+    pub fn committed(&self, tree: &Tree) -> Option<Servings> {
         let manifest = self.manifest(tree)?;
         let listed = manifest["summary"]["serves"].as_array()?;
         Some((0..).zip(listed.iter().filter_map(Value::as_i64)).collect())
@@ -173,7 +178,11 @@ impl Judge<'_> {
                 self.servings(tree, table).or_else(|flaw| partial(flaw.to_string()).map(|()| Servings::new()))?;
             let of = |all: &Servings| seen.iter().all(|(page, serve)| all.get(page) == Some(serve));
             let without_summary = self.manifest(tree).is_some_and(|m| m["summary"]["serves"].is_null());
-            if !self.old.is_some_and(of) && !committed.as_ref().is_some_and(of) && !without_summary {
+            if !self.old.is_some_and(of)
+                && !self.between.is_some_and(of)
+                && !committed.as_ref().is_some_and(of)
+                && !without_summary
+            {
                 return partial(format!("{table} is neither what was there nor what is committed: {seen:?}"));
             }
         }
