@@ -89,6 +89,11 @@ fn a_call_that_fails_is_told_and_the_next_run_completes() {
 }
 
 #[test]
+fn a_panic_in_any_call_is_an_error_and_frees_the_slot() {
+    cases::panics(&lines(), 2).assert_sound(40);
+}
+
+#[test]
 fn what_is_damaged_is_seen_and_not_relied_on() {
     damage::journal(&lines(), 5).assert_sound(300);
     damage::parts(&lines(), 100, SEED).assert_sound(120);

@@ -491,3 +491,27 @@ pub fn failures(setting: &Setting, some: Option<(usize, u64)>, keep: Option<Keep
         tally
     })
 }
+
+/// A panic in every call of a run, one in `every`: an error comes of it, and the slot is free.
+#[must_use]
+pub fn panics(setting: &Setting, every: usize) -> Tally {
+    let start = setting.start();
+    let all: Vec<_> = (0..setting.calls()).step_by(every).collect();
+    spread(all, |at| {
+        let mut tally = Tally::default();
+        let memory = Memory::new(start.image.clone());
+        let ledger = Arc::new(start.ledger.fork());
+        let outcome = setting.attempt(&memory, &ledger, Fault::Panic { at }).run();
+        if outcome.watch.struck() {
+            let known = Known::default().until(&outcome.claims, u64::MAX);
+            // After the commit, what is lost is the tidying up: that may succeed all the same.
+            let told = match &outcome.result {
+                Ok(_) if !known.published => Err(Flaw::new(What::Changed, "a panic was not told")),
+                _ => Ok(()),
+            };
+            let result = told.and_then(|()| aftermath(setting, &memory, &ledger, start.old.as_ref(), &known, None));
+            tally.count(|| format!("panic in call {at}"), result);
+        }
+        tally
+    })
+}
