@@ -13,6 +13,9 @@
 //! | [`journal`] | what is durable of a run that is not published yet |
 //! | [`layout`] | which path is what |
 //! | [`manifest`] | the file whose appearance is the commit |
+//! | [`list`] | [`Published`]: the manifests there are, and the files they name, for readers |
+//! | [`seal`](mod@seal) | a checksum in the manifest, of the manifest |
+//! | [`gc`] | removing what attempts that died have left |
 //! | [`disk`] | [`Disk`]: every call on the file system that a run makes, and the real one |
 //! | [`conformance`] | suites that any format and any sink can be held to |
 //!
@@ -33,11 +36,14 @@ pub mod disk;
 mod encode;
 pub mod file_sink;
 pub mod format;
+pub mod gc;
 pub mod journal;
 pub mod layout;
+pub mod list;
 pub mod local;
 pub mod manifest;
 pub mod recut;
+pub mod seal;
 pub mod store;
 mod workers;
 
@@ -46,6 +52,7 @@ pub use file_sink::FileSink;
 pub use format::{Encoder, Format};
 pub use journal::Journal;
 pub use layout::AttemptId;
+pub use list::{LocalPublished, Published};
 pub use local::LocalStore;
 pub use manifest::Manifest;
 pub use recut::Recut;

@@ -7,7 +7,11 @@ use pagemill_core::{Checkpoint, EXTENSION_NAME, Error, FileEntry, Position, Resu
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{AttemptId, layout::Layout};
+use crate::{
+    AttemptId,
+    layout::Layout,
+    seal::{self, Seal},
+};
 
 /// The version of the manifest that this code writes, and the only one it reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -108,14 +112,14 @@ impl TableEntry {
 }
 
 impl Manifest {
-    /// The manifest as it is written: JSON, indented, one closing line break.
+    /// The manifest as it is written: JSON, indented, one closing line break, and sealed: see [`seal`].
     ///
     /// # Errors
     /// [`Internal`](pagemill_core::ErrorKind::Internal) when it cannot be written as JSON, which would be a bug.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(bug)?;
         bytes.push(b'\n');
-        Ok(bytes)
+        Ok(seal::seal(bytes))
     }
 
     /// Reads a manifest and checks what the code that acts on it relies on.
@@ -132,6 +136,10 @@ impl Manifest {
                 .advise("use the version that wrote it, or a later one"));
         }
         let manifest: Self = serde_json::from_value(value).map_err(|e| refuse("lacks something").because(e))?;
+        if seal::check(bytes) == Seal::Broken {
+            return Err(refuse("is not what it was when it was written")
+                .advise("see what has changed it, before anything relies on it"));
+        }
         if manifest.run != layout.run_key() {
             return Err(refuse(&format!("is that of {:?}", manifest.run)));
         }
