@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pagemill::{Rate, ResponseFormat, Slot, Unknown};
+use pagemill::{Rate, ResponseFormat, Slot, TableName, Unknown};
 
 /// Streaming ETL from paginated JSON APIs into columnar tables.
 #[derive(Debug, Parser)]
@@ -23,8 +23,68 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Show the tables and columns of a resource
     Schema(Schema),
+    /// Check that what was published is still what was written
+    Verify(Verify),
+    /// List the files of what was published, a path a line
+    ListFiles(ListFiles),
+    /// Remove what runs that died have left
+    Gc(Gc),
     /// Serve the simulated API on localhost
     Simulate(Simulate),
+}
+
+/// Which of what was published.
+#[derive(Debug, Default, Args)]
+pub(crate) struct WhichOptions {
+    /// Only this dataset, such as members
+    #[arg(long, value_name = "NAME", value_parser = table_name)]
+    pub(crate) dataset: Option<TableName>,
+    /// Only this slot, such as dt=2026-11-23
+    #[arg(long, value_name = "NAME=VALUE", value_parser = slot)]
+    pub(crate) slot: Option<Slot>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Where the tables are
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: WhichOptions,
+    /// Turn the tables back into records and compare them with these saved pages: files, folders of files, or -
+    #[arg(long, value_name = "PAGES", num_args = 1.., requires = "resource")]
+    pub(crate) rebuild: Vec<PathBuf>,
+    /// The resource that the pages are of: a built-in one, or a path to a JSON Schema file
+    #[arg(long, requires = "rebuild")]
+    pub(crate) resource: Option<String>,
+    /// Report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListFiles {
+    /// Where the tables are
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: WhichOptions,
+    /// Only the files of this table
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// List as JSON, with rows, bytes and checksums
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Where the tables are
+    pub(crate) out: PathBuf,
+    /// How long nothing must have changed in what is removed, such as 7d, 12h, 30m or 0
+    #[arg(long, value_name = "AGE", default_value = "7d")]
+    pub(crate) older_than: Age,
+    /// Remove it, instead of saying what would be removed
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -291,6 +351,32 @@ fn any_size(text: &str) -> Result<Size, String> {
     bytes.map(Size).ok_or_else(|| "a size is a number with a unit, such as 256MiB".to_owned())
 }
 
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Age(pub(crate) Duration);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let seconds = match (unit, number) {
+            ("", "0") | ("s", _) => 1,
+            ("m", _) => 60,
+            ("h", _) => 3_600,
+            ("d", _) => 86_400,
+            _ => return Err("an age is a number with a unit, such as 7d, 12h, 30m or 45s".to_owned()),
+        };
+        let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(seconds));
+        seconds.map(|s| Self(Duration::from_secs(s))).ok_or_else(|| "an age of too many digits, or of none".to_owned())
+    }
+}
+
+fn table_name(text: &str) -> Result<TableName, pagemill::Error> {
+    TableName::new(text)
+}
+
 fn slot(text: &str) -> Result<Slot, pagemill::Error> {
     Slot::new(text)
 }
@@ -340,5 +426,10 @@ mod tests {
         let typed = ["pagemill", "simulate", "--fault", "reset", "--fault", "status:503@page=3@times=2"];
         assert!(Cli::try_parse_from(typed).is_ok());
         assert!(Cli::try_parse_from(["pagemill", "simulate", "--fault", "rest"]).is_err());
+        assert_eq!("7d".parse(), Ok(Age(Duration::from_secs(604_800))));
+        assert_eq!(("0".parse(), "90s".parse()), (Ok(Age(Duration::ZERO)), Ok(Age(Duration::from_secs(90)))));
+        for wrong in ["", "7", "d", "-1d", "1w", "99999999999999999999d", "9999999999999999999d"] {
+            assert!(wrong.parse::<Age>().is_err(), "{wrong}");
+        }
     }
 }

@@ -8,16 +8,20 @@
 //! | `show` | progress, the table at the end, the report as JSON; whatever is shown is escaped there |
 //! | `process` | what the process asks of the system first |
 //! | `schema`, `simulate` | the commands without a pipeline |
+//! | `verify`, `list_files`, `gc` | the commands that look after what was published |
 //! | `exit` | exit codes |
 
 mod args;
 mod exit;
+mod gc;
+mod list_files;
 mod plan;
 mod process;
 mod run;
 mod schema;
 mod show;
 mod simulate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -62,6 +66,9 @@ async fn dispatch(command: Command, stopped_by: &run::StoppedBy) -> anyhow::Resu
         Command::Export(args) => run::export(*args, stopped_by).await,
         Command::Convert(args) => run::convert(args, stopped_by).await,
         Command::Schema(args) => schema::show(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::ListFiles(args) => list_files::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Simulate(args) => simulate::serve(args, stopped_by).await,
     }
 }
