@@ -197,6 +197,12 @@ impl Journal {
         self.links.truncate(len + 1);
     }
 
+    /// True when the last segment ends where `segment` does, so that a line for it would say nothing.
+    #[must_use]
+    pub fn ends_at(&self, segment: &Segment) -> bool {
+        self.lines.last().is_some_and(|l| l.pages == segment.upto.pages && next(&segment.upto) == l.next)
+    }
+
     /// Adds a segment, and gives its line, with its line feed.
     ///
     /// # Errors

@@ -128,7 +128,25 @@ impl Manifest {
     /// [`Data`](pagemill_core::ErrorKind::Data) when it is not a manifest of this version and of this run key,
     /// or names a file outside its tables' folders.
     pub fn from_bytes(bytes: &[u8], layout: &Layout) -> Result<Self> {
-        let refuse = |what: &str| Error::data(format!("the manifest of {} {what}", layout.run_key()));
+        Self::read(bytes, &layout.run_key(), |name| name.starts_with("part-") && !name.contains('/'))
+    }
+
+    /// The same, of a run in an object store, where no file is ever moved: each is in the folder of the attempt that wrote it,
+    /// `<table>/<slot>/<attempt>/part-00000.<ext>`.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn from_object(bytes: &[u8], run_key: &str) -> Result<Self> {
+        Self::read(bytes, run_key, |name| {
+            name.split_once('/').is_some_and(|(id, part)| {
+                AttemptId::parse(id).is_some() && part.starts_with("part-") && !part.contains('/')
+            })
+        })
+    }
+
+    /// `is_part` judges what follows the folder of the table and the slot.
+    fn read(bytes: &[u8], run_key: &str, is_part: fn(&str) -> bool) -> Result<Self> {
+        let refuse = |what: &str| Error::data(format!("the manifest of {run_key} {what}"));
         let value: Value = serde_json::from_slice(bytes).map_err(|e| refuse("is not JSON").because(e))?;
         let version = value.get("version").and_then(Value::as_u64);
         if version != Some(u64::from(MANIFEST_VERSION)) {
@@ -140,7 +158,7 @@ impl Manifest {
             return Err(refuse("is not what it was when it was written")
                 .advise("see what has changed it, before anything relies on it"));
         }
-        if manifest.run != layout.run_key() {
+        if manifest.run != run_key {
             return Err(refuse(&format!("is that of {:?}", manifest.run)));
         }
         if AttemptId::parse(&manifest.attempt).is_none() {
@@ -148,13 +166,15 @@ impl Manifest {
         }
         let tables = manifest.table_names()?;
         manifest.dropped_tables()?;
+        // The slot, with the slash before it.
+        let slot = run_key.find('/').and_then(|at| run_key.get(at..)).unwrap_or_default();
         let inside = |file: &FileEntry| {
             let name = tables
                 .iter()
                 .find(|t| t.as_str() == file.table)
-                .and_then(|t| file.path.strip_prefix(&layout.relative(t)))
-                .and_then(|rest| rest.strip_prefix('/'));
-            name.is_some_and(|n| n.starts_with("part-") && !n.contains(['/', '\\', '\0']))
+                .and_then(|t| file.path.strip_prefix(&format!("{t}{slot}/")));
+            let plain = |name: &str| !name.contains(['\\', '\0']);
+            name.is_some_and(|n| is_part(n) && plain(n))
         };
         if !manifest.files.iter().all(inside) {
             return Err(refuse("names a file outside its tables' folders"));
@@ -211,7 +231,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -281,6 +302,24 @@ mod tests {
             assert!(refused(&|m| m.files[0].path = path.into()).contains("outside"), "{path}");
         }
         assert!(refused(&|m| m.tables[0].name = "../m".into()).contains("cannot name a table"));
+        assert!(refused(&|m| m.files[0].path = format!("m/d=1/{}/part-00000.x", "0".repeat(32))).contains("outside"));
         assert!(Manifest::from_bytes(b"{", &layout()).is_err());
+    }
+
+    #[test]
+    fn in_an_object_store_files_are_in_their_attempts_folders() {
+        let read = |path: &str| {
+            let mut manifest = manifest();
+            manifest.files[0].path = path.into();
+            Manifest::from_object(&manifest.to_bytes().expect("bytes"), "m/d=1").is_ok()
+        };
+        let id = "0123456789abcdef0123456789abcdef";
+        assert!(read(&format!("m/d=1/{id}/part-00000.x")));
+        for path in ["m/d=1/part-00000.x", "m/d=1/../part-00000.x", "m/d=1/id/part-00000.x", "n/d=1/part-00000.x"] {
+            assert!(!read(path), "{path}");
+        }
+        for name in ["x", "part-0/../x", "../part-0", "part-0\\x"] {
+            assert!(!read(&format!("m/d=1/{id}/{name}")), "{name}");
+        }
     }
 }

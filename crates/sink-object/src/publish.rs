@@ -1,0 +1,166 @@
+//! The commit: the manifest appears, by one conditional put, or it does not.
+
+use bytes::Bytes;
+use object_store::{Error as StoreError, ObjectStore, PutMode, PutOptions, UpdateVersion};
+use pagemill_core::{Error, ErrorKind, FileEntry, Result};
+use pagemill_sink::{AttemptId, Manifest};
+
+use crate::{
+    attempt::Attempt,
+    calls::{Calls, failed, is_final},
+    keys::Keys,
+};
+
+/// The largest manifest that is read.
+const LIMIT: u64 = 256 << 20;
+
+/// Times that a manifest is read until two readings agree.
+const READINGS: u32 = 4;
+
+/// What became of a commit.
+pub(crate) enum Outcome {
+    /// The run is published.
+    Ours,
+    /// Another attempt was first.
+    Other(Box<Manifest>),
+}
+
+/// The manifest of a run key, and its version.
+///
+/// It is what decides about parts that are removed, and nothing in it would show that a byte was changed on the way. So it counts
+/// when it came twice alike.
+pub(crate) async fn read_manifest(calls: &Calls, keys: &Keys) -> Result<Option<(Manifest, UpdateVersion)>> {
+    let key = keys.manifest()?;
+    let mut before: Option<Bytes> = None;
+    for _ in 0..READINGS {
+        let Some(object) = calls.get(&key, LIMIT).await? else { return Ok(None) };
+        if before.as_ref() == Some(&object.bytes) {
+            return Manifest::from_object(&object.bytes, &keys.run_key()).map(|m| Some((m, object.version)));
+        }
+        before = Some(object.bytes);
+    }
+    Err(Error::io(format!("{} is another each time it is read", calls.url(&key))))
+}
+
+/// What the manifest says of an attempt's parts: by table, and each table's in the order of their rows.
+pub(crate) fn files(keys: &Keys, attempt: &Attempt) -> Result<Vec<FileEntry>> {
+    let mut files = Vec::new();
+    for segment in 0..attempt.journal.len() {
+        for part in attempt.journal.parts_of(segment)? {
+            files.push(FileEntry {
+                table: part.table.to_string(),
+                path: keys.relative(attempt.owner(segment), &part.table, &part.name),
+                rows: part.rows,
+                bytes: part.bytes,
+                sha256: part.sha256,
+            });
+        }
+    }
+    // Parts of a table are in order already, and a stable sort leaves them so.
+    files.sort_by(|a, b| a.table.cmp(&b.table));
+    Ok(files)
+}
+
+/// Checks that all that the manifest will name is there, in its full length, and the attempt as well.
+pub(crate) async fn check_all_there(calls: &Calls, keys: &Keys, attempt: &Attempt, files: &[FileEntry]) -> Result<()> {
+    let gone = |what: String| {
+        Error::io(format!("{what} is not there any more, or not as it was written"))
+            .advise("find out what else removes or writes objects there, and run it again; nothing was published")
+    };
+    let first = keys.journal(attempt.id, 0)?;
+    if calls.size(&first).await?.is_none() {
+        return Err(gone(calls.url(&first)));
+    }
+    for table in &attempt.tables {
+        let there = calls.list(&keys.table(table)?).await?;
+        for file in files.iter().filter(|f| f.table == table.as_str()) {
+            let key = keys.published(&file.path)?;
+            if !there.iter().any(|meta| meta.location == key && meta.size == file.bytes) {
+                return Err(gone(calls.url(&key)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the manifest, in the place of the one that `over` is a version of, or of none.
+///
+/// The answer to the put is a hint: where it is anything but success, what is there decides. So an answer may be lost, or may
+/// be that of an earlier try of the same put.
+pub(crate) async fn commit(
+    calls: &Calls,
+    keys: &Keys,
+    ours: AttemptId,
+    manifest: &Manifest,
+    over: Option<&(String, UpdateVersion)>,
+) -> Result<Outcome> {
+    let key = keys.manifest()?;
+    let bytes = Bytes::from(manifest.to_bytes()?);
+    let mode = match over {
+        _ if calls.single_writer => PutMode::Overwrite,
+        None => PutMode::Create,
+        Some((_, version)) => PutMode::Update(version.clone()),
+    };
+    let replaced = over.map(|(attempt, _)| attempt.as_str());
+    // A put whose answer was lost may take effect at any time.
+    let mut in_doubt = false;
+    let mut tried = 1;
+    loop {
+        if calls.single_writer
+            && let Some((there, _)) = read_manifest(calls, keys).await?
+            && Some(there.attempt.as_str()) != replaced
+        {
+            return Ok(if there.attempt == ours.to_string() { Outcome::Ours } else { Outcome::Other(Box::new(there)) });
+        }
+        let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+        let error = match calls.store.put_opts(&key, bytes.clone().into(), options).await {
+            Ok(_) => return look_again(calls, keys, &bytes).await.map(|()| Outcome::Ours),
+            Err(error) => error,
+        };
+        in_doubt |= !is_final(&error);
+        let there = match read_manifest(calls, keys).await {
+            Ok(there) => there,
+            // It was refused, and by what answered no.
+            Err(cause) if !in_doubt && cause.kind() == ErrorKind::Denied => {
+                return Err(calls.failed("create", &key, error));
+            }
+            Err(cause) => return Err(unknown(calls, keys)?.because(cause)),
+        };
+        match there {
+            Some((there, _)) if there.attempt == ours.to_string() => return Ok(Outcome::Ours),
+            Some((there, _)) if Some(there.attempt.as_str()) != replaced => return Ok(Outcome::Other(Box::new(there))),
+            // Not applied, as far as can be seen: the condition makes another try safe.
+            _ => {}
+        }
+        let hopeless =
+            is_final(&error) && !matches!(error, StoreError::AlreadyExists { .. } | StoreError::Precondition { .. });
+        if tried >= calls.tries || (hopeless && !in_doubt) {
+            return match in_doubt {
+                true => Err(unknown(calls, keys)?.because(failed("the manifest could not be put", error))),
+                false => Err(calls.failed("create", &key, error)),
+            };
+        }
+        tracing::info!(%tried, "the manifest is put once more");
+        calls.wait(tried).await;
+        tried += 1;
+    }
+}
+
+/// After the store has said that it has the manifest: that it has this one, as readers will get it.
+async fn look_again(calls: &Calls, keys: &Keys, bytes: &Bytes) -> Result<()> {
+    let key = keys.manifest()?;
+    let mut found = Error::io("the store holds other bytes than it was given");
+    for _ in 0..READINGS {
+        match calls.get(&key, LIMIT).await {
+            Ok(Some(object)) if object.bytes == *bytes => return Ok(()),
+            Ok(_) => {}
+            Err(error) => found = error,
+        }
+    }
+    Err(unknown(calls, keys)?.because(found))
+}
+
+fn unknown(calls: &Calls, keys: &Keys) -> Result<Error> {
+    let message = format!("it cannot be told whether the run is published ({})", calls.url(&keys.manifest()?));
+    Ok(Error::new(ErrorKind::Unknown, message).advise("run it again, which will find out; nothing was deleted"))
+}
