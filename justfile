@@ -68,6 +68,11 @@ full:
     cargo build --release --locked
     python3 tests/python/full.py target/release/pagemill
 
+# Cuts the power of disks with file systems of their own (as root; ext4, XFS, Btrfs, as far as their tools are there).
+power cuts="100":
+    cargo build --release --locked
+    python3 tests/python/power.py target/release/pagemill {{cuts}}
+
 clock:
     cargo build --release --locked
     python3 tests/python/clock.py target/release/pagemill
