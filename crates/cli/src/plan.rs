@@ -170,6 +170,9 @@ pub(crate) fn pipeline(
         .config("resource", resource.name())
         .config("layout", if output.nested { "nested" } else { "flat" })
         .config("unknown", format!("{:?}", output.unknown).to_lowercase());
+    if let Some(key) = resource.key() {
+        pipeline = pipeline.config("key", key);
+    }
     if let Some(account) = account {
         pipeline = pipeline.config("account", account);
     }

@@ -52,10 +52,10 @@ fn json(report: &Report) -> String {
         .iter()
         .map(|f| serde_json::json!({"severity": f.severity.as_str(), "place": f.place, "what": f.what}))
         .collect();
-    let Report { runs, files, bytes, rows, records, more, .. } = report;
+    let Report { runs, files, bytes, rows, records, repeated, unidentified, more, .. } = report;
     let report = serde_json::json!({
         "worst": report.worst().map(Severity::as_str), "manifests": runs, "files": files, "bytes": bytes, "rows": rows,
-        "records": records, "findings": findings, "more": more,
+        "records": records, "duplicate_ids": repeated, "missing_ids": unidentified, "findings": findings, "more": more,
     });
     format!("{report}\n")
 }

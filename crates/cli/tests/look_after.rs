@@ -70,6 +70,23 @@ fn what_was_published_is_verified_and_damage_is_named() {
 }
 
 #[test]
+fn records_with_the_identifier_of_another_are_kept_and_counted() {
+    for format in ["parquet", "arrow", "ndjson"] {
+        let place = Place::new();
+        let records = r#"{"id":"a"},{"id":"b"},{"id":"a"},{"name":"c"},{"id":null},{"id":["a"]},{"id":"a"}"#;
+        fs::write(place.at("page.json"), format!(r#"{{"result":[{records}],"next_cursor":null}}"#)).expect("a page");
+        place.ok(&format!("convert page.json --resource {MEMBERS} --out lake --format {format}"));
+        let said = place.ok("verify lake");
+        let note =
+            "of 7 records 2 have the identifier of an earlier one and 3 have none; they are kept as they were sent";
+        assert!(said.starts_with("note: ") && said.contains(note), "{said}");
+        let report: serde_json::Value = serde_json::from_str(&place.ok("verify lake --json")).expect("JSON");
+        assert_eq!((report["duplicate_ids"].as_u64(), report["missing_ids"].as_u64()), (Some(2), Some(3)));
+        assert_eq!(report["worst"], "note");
+    }
+}
+
+#[test]
 fn pages_that_say_something_else_are_told_from_the_tables() {
     let place = Place::new();
     place.ok(&format!("convert page.json --resource {MEMBERS} --out lake --nested"));

@@ -5,6 +5,7 @@ use std::{
     io::Read,
 };
 
+use arrow::array::RecordBatch;
 use pagemill_core::{Error, FileEntry, Result, Slot, TableName, TableSchema};
 use pagemill_sink::{
     Manifest,
@@ -15,6 +16,7 @@ use pagemill_sink::{
 use sha2::{Digest, Sha256};
 
 use crate::{
+    identifiers::Identifiers,
     read::{self, Kind, Stream},
     report::{Report, Severity, quoted},
     rows::Ledger,
@@ -188,6 +190,9 @@ pub(crate) fn parts<'a>(manifest: &'a Manifest, table: &str) -> Vec<&'a FileEntr
     parts
 }
 
+/// What looks at the rows of a file, and may find fault with them.
+type Look<'a> = dyn FnMut(&RecordBatch) -> std::result::Result<(), String> + 'a;
+
 /// One run being checked.
 struct Check<'a> {
     published: &'a dyn Published,
@@ -205,7 +210,9 @@ impl Check<'_> {
             self.report.damage(&place, format!("the manifest names {} twice", quoted(&file.path)));
         }
         let kind = self.kind(&place);
-        let mut ledger = Ledger::new(self.run.dataset.as_str(), self.manifest);
+        let root = self.run.dataset.as_str();
+        let mut ledger = Ledger::new(root, self.manifest);
+        let mut identifiers = Identifiers::new(root, self.manifest);
         let mut whole = kind.is_some();
         for table in &self.manifest.tables {
             if fingerprint(&table.columns).as_deref() != Some(&table.fingerprint) {
@@ -217,11 +224,44 @@ impl Check<'_> {
                 whole = false;
             }
             for file in parts {
-                whole &= self.file(file, table, kind, &mut ledger).is_some();
+                let mut look = |rows: &RecordBatch| {
+                    ledger.take(&table.name, rows)?;
+                    identifiers.as_mut().filter(|_| table.name == root).map_or(Ok(()), |ids| ids.take(rows))
+                };
+                whole &= self.file(file, table, kind, &mut look).is_some();
             }
         }
         if whole {
             ledger.sums(self.manifest).into_iter().for_each(|what| self.report.damage(&place, what));
+            if let (Some(ids), Some(kind)) = (identifiers, kind) {
+                self.count(ids, root, kind, &place);
+            }
+        }
+    }
+
+    /// Counts identifiers; the rows have been taken once, and are read again as often as it needs.
+    fn count(&mut self, mut ids: Identifiers, root: &str, kind: Kind, place: &str) {
+        let Some(table) = self.manifest.tables.iter().find(|table| table.name == root) else { return };
+        while ids.next_pass() {
+            for file in parts(self.manifest, root) {
+                let read = self.published.open(self.run, self.manifest, file).and_then(|opened| {
+                    let opened = opened.ok_or_else(|| Error::io(format!("{} has gone", quoted(&file.path))))?;
+                    read::open(kind, &opened.bytes, table)?
+                        .try_for_each(|rows| rows.and_then(|rows| ids.take(&rows).map_err(Error::data)))
+                });
+                if let Err(error) = read {
+                    return self.report.damage(place, said(&error));
+                }
+            }
+        }
+        self.report.repeated += ids.again;
+        self.report.unidentified += ids.missing;
+        if ids.again > 0 || ids.missing > 0 {
+            let what = format!(
+                "of {} records {} have the identifier of an earlier one and {} have none; they are kept as they were sent",
+                self.manifest.rows, ids.again, ids.missing
+            );
+            self.report.add(Severity::Note, place, what);
         }
     }
 
@@ -264,7 +304,7 @@ impl Check<'_> {
     }
 
     /// Checks a file; `None` when its rows are not known.
-    fn file(&mut self, file: &FileEntry, table: &TableEntry, kind: Option<Kind>, ledger: &mut Ledger) -> Option<()> {
+    fn file(&mut self, file: &FileEntry, table: &TableEntry, kind: Option<Kind>, look: &mut Look<'_>) -> Option<()> {
         let expected = self.published.place(&file.path);
         let opened = match self.published.open(self.run, self.manifest, file) {
             Ok(Some(opened)) => opened,
@@ -284,7 +324,7 @@ impl Check<'_> {
             self.report.damage(&opened.place, what);
             return None;
         }
-        match self.rows(&opened, file, table, kind?, ledger) {
+        match self.rows(&opened, file, table, kind?, look) {
             Ok(()) => Some(()),
             Err(what) => {
                 self.report.damage(&opened.place, what);
@@ -299,7 +339,7 @@ impl Check<'_> {
         file: &FileEntry,
         table: &TableEntry,
         kind: Kind,
-        ledger: &mut Ledger,
+        look: &mut Look<'_>,
     ) -> std::result::Result<(), String> {
         let mut rows = read::open(kind, &opened.bytes, table).map_err(|e| said(&e))?;
         let found = TableSchema {
@@ -319,7 +359,7 @@ impl Check<'_> {
             let batch = batch.map_err(|e| said(&e))?;
             count += batch.num_rows() as u64;
             self.report.rows += batch.num_rows() as u64;
-            if let Err(what) = ledger.take(&table.name, &batch) {
+            if let Err(what) = look(&batch) {
                 fault.get_or_insert(what);
             }
         }

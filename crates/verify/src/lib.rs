@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`report`] | [`Report`] and [`Finding`]: what was looked at, and what is wrong |
 //! | [`check`] | [`verify`]: files against their manifest, and manifests against what is there |
+//! | `identifiers` | how many records have the identifier of another, or none |
 //! | `rows` | what the rows of a run's tables say about each other |
 //! | `read` | files of every format to record batches, a batch at a time |
 //! | [`rebuild`] | [`Rebuild`]: the tables turned back into records and compared with the saved pages |
@@ -15,6 +16,7 @@
 //! does not grow with the files: a page of a Parquet column, or a record batch, or a line is held at a time.
 
 pub mod check;
+mod identifiers;
 mod read;
 pub mod rebuild;
 pub mod report;

@@ -60,6 +60,11 @@ pub struct Report {
     pub rows: u64,
     /// Records that were compared with the pages.
     pub records: u64,
+    /// Records whose identifier an earlier record of their run has. Counted where the manifest's options say which column is the `key`; such
+    /// records are as they were sent, and no damage.
+    pub repeated: u64,
+    /// Records without an identifier, where that is known.
+    pub unidentified: u64,
     /// What was found, in the order in which it was; the first thousand.
     pub findings: Vec<Finding>,
     /// How many more were.
