@@ -26,10 +26,14 @@ const WRITER: &str = concat!("pagemill ", env!("CARGO_PKG_VERSION"));
 /// A part is measured each time its table has taken this share of the limit in raw bytes.
 const MEASURES: u64 = 16;
 
+/// Pages at which a part ends, however few rows they have: what is remembered of each waits for the segment's end, and is written in
+/// one line.
+const PAGES_PER_SEGMENT: usize = 65_536;
+
 /// Writes each table to a folder of files, all of which appear when the run is complete, or never.
 ///
-/// Files end at the end of a page, all tables' together, when one of them has reached the rows or the bytes of a part.
-/// So which row is in which file depends on the pages and the options alone.
+/// Files end at the end of a page, all tables' together, when one of them has reached the rows or the bytes of a part, or
+/// when it is of 65,536 pages. So which row is in which file depends on the pages and the options alone.
 ///
 /// Ended files survive a crash: the next run of the slot with the same options goes on behind them. Dropping the sink
 /// before the commit is such a crash.
@@ -263,7 +267,7 @@ impl Sink for FileSink {
         if let Position::Next(cursor) = &upto.next {
             staging.met.push(cursor.id());
         }
-        if staging.is_full(max_rows, max_bytes).await? {
+        if staging.met.len() >= PAGES_PER_SEGMENT || staging.is_full(max_rows, max_bytes).await? {
             staging.end_parts(|t| t.rows > 0, upto, summary.clone()).await?;
         }
         Ok(())

@@ -61,8 +61,9 @@ struct Line {
     bad: u64,
     /// The cursor of the next page; none at the end of the walk.
     next: Option<Cursor>,
-    /// The cursors that were met in the segment.
-    met: Vec<String>,
+    /// The cursors that were met in the segment: 32 digits each, as one text.
+    #[serde(with = "ids")]
+    met: Vec<CursorId>,
     summary: Value,
 }
 
@@ -133,7 +134,6 @@ impl Journal {
         line.seq == self.lines.len() as u64
             && last.is_none_or(|l| l.next.is_some())
             && grows
-            && line.met.iter().all(|id| CursorId::parse(id).is_some())
             && line.parts.iter().all(known)
     }
 
@@ -222,7 +222,7 @@ impl Journal {
             rows: segment.upto.rows,
             bad: segment.upto.bad,
             next: next(&segment.upto),
-            met: segment.met.iter().map(ToString::to_string).collect(),
+            met: segment.met.clone(),
             summary: segment.summary.clone(),
         };
         let (text, link) = encode(&self.link(), &line)?;
@@ -253,8 +253,31 @@ impl Journal {
         let Some(last) = self.lines.last() else { return Ok(None) };
         let position = last.next.clone().map_or(Position::End, Position::Next);
         let checkpoint = Checkpoint { pages: last.pages, rows: last.rows, bad: last.bad, next: position };
-        let seen = self.lines.iter().flat_map(|l| &l.met).filter_map(|id| CursorId::parse(id)).collect();
+        let seen = self.lines.iter().flat_map(|l| &l.met).copied().collect();
         Ok(Some(Kept { resume: Resume { checkpoint, seen, summary: last.summary.clone() }, parts: self.parts()? }))
+    }
+}
+
+/// Cursors as one text. A run of very many pages holds all that it has met, so they should take no more than they are.
+mod ids {
+    use std::fmt::Write;
+
+    use pagemill_core::CursorId;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const DIGITS: usize = 32;
+
+    pub(super) fn serialize<S: Serializer>(ids: &[CursorId], to: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(ids.len() * DIGITS);
+        ids.iter().try_for_each(|id| write!(text, "{id}")).map_err(serde::ser::Error::custom)?;
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<CursorId>, D::Error> {
+        let text = String::deserialize(from)?;
+        let id = |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(CursorId::parse);
+        let ids: Option<Vec<_>> = text.as_bytes().chunks(DIGITS).map(id).collect();
+        ids.ok_or_else(|| D::Error::custom("a cursor is 32 digits"))
     }
 }
 

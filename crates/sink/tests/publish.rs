@@ -301,6 +301,25 @@ async fn the_journal_is_private_and_the_only_place_of_a_cursor() {
     assert_eq!(with_cursors, [journal]);
 }
 
+#[tokio::test]
+async fn very_many_pages_end_a_part_and_are_all_remembered() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let cursor = |page: u64| Cursor::new(format!("c{page}"));
+    let upto = |page: u64| Checkpoint { pages: page, rows: page.min(1), bad: 0, next: Position::Next(cursor(page)) };
+    let mut sink = sink_called(&out, AttemptId::from_bits(1));
+    sink.open(&run(None), &tables()).await.expect("opens");
+    sink.write(rows("m", 0..1)).await.expect("writes");
+    for page in 1..=65_540 {
+        sink.checkpoint(upto(page), &serde_json::Value::Null).await.expect("a page");
+    }
+    drop(sink);
+    let mut sink = sink_called(&out, AttemptId::from_bits(2));
+    let resume = sink.open(&run(None), &tables()).await.expect("opens").expect("something to go on from");
+    assert_eq!(resume.checkpoint, upto(65_536));
+    assert!(resume.seen.iter().copied().eq((1..=65_536).map(|page| cursor(page).id())));
+}
+
 /// Rows of another run of the same slot, which `write_from` does not write.
 async fn write_other(sink: &mut dyn Sink) {
     sink.write(rows("m", 100..103)).await.expect("writes");
