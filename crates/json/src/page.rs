@@ -231,20 +231,21 @@ impl Framer {
         while !envelope && depth > 0 {
             // What was looked at need not be looked at again.
             self.state = State::Probe { next, depth, scalar };
-            let Some(&open) = index.get(next) else {
+            let Some(&entry) = index.get(next) else {
                 return within_limit(self.at, window.scanned(), limits).map(|()| false);
             };
-            let open = place(open);
-            within_limit(self.at, open, limits)?;
-            match bytes[open] {
-                b'{' | b'[' => (next, depth) = (next + 1, depth + 1),
-                b'}' | b']' => (next, depth) = (next + 1, depth - 1),
+            let close = place(entry);
+            within_limit(self.at, close, limits)?;
+            match bytes[close] {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
                 _ => {
-                    let Some(&close) = index.get(next + 1) else {
-                        return within_limit(self.at, window.scanned(), limits).map(|()| false);
-                    };
-                    let close = place(close);
-                    if depth == 1 {
+                    // It began with the first quote behind what ended, or began, before it.
+                    let before = index.get(next - 1).map_or(self.at, |entry| place(*entry));
+                    let inside = bytes.get(before + 1..close).unwrap_or_default();
+                    if depth == 1
+                        && let Some(open) = inside.iter().position(|b| *b == b'"')
+                    {
                         let after = after_space(close + 1);
                         little_space(close + 1, after, limits)?;
                         if after >= bytes.len() {
@@ -256,7 +257,7 @@ impl Framer {
                             if value >= bytes.len() {
                                 return within_limit(self.at, bytes.len(), limits).map(|()| false);
                             }
-                            let name = plain(&bytes[open + 1..close]);
+                            let name = plain(inside.get(open + 1..).unwrap_or_default());
                             let is_result = matches!(&name[..], b"result" | b"results") && !self.result_declared;
                             envelope = is_result && matches!(bytes[value], b'[' | b'{');
                             scalar |= is_result;
@@ -265,9 +266,9 @@ impl Framer {
                             }
                         }
                     }
-                    next += 2;
                 }
             }
+            next += 1;
         }
         if envelope || scalar {
             self.framing = Some(Framing::Envelope);
@@ -452,11 +453,11 @@ impl Framer {
         if t.byte() != b'"' {
             return Err(t.expected("a name"));
         }
-        let so_far = t.index.get(t.next + 1).map_or(window.scanned(), |close| place(*close)) - t.at;
+        let so_far = t.index.get(t.next).map_or(window.scanned(), |close| place(*close)) - t.at;
         if so_far > t.limits.key + 1 {
             return Err(Bad::new(t.at, format!("a name of more than {} bytes", t.limits.key)));
         }
-        if t.index.get(t.next + 1).is_none() {
+        if t.index.get(t.next).is_none() {
             return Ok(None);
         }
         let name: Text = t.text()?;
@@ -485,9 +486,7 @@ impl Framer {
     fn value_end(&mut self, t: &Tokens<'_>, window: &Window) -> Parse<Option<usize>> {
         let end = match t.byte() {
             b'{' | b'[' => self.container_end(t),
-            // A quote behind a backslash that is in no string begins none.
-            b'"' if t.index.get(t.next).is_none_or(|open| place(*open) != t.at) => return Err(t.expected("a value")),
-            b'"' => t.index.get(t.next + 1).map(|close| place(*close) + 1),
+            b'"' => t.index.get(t.next).map(|close| place(*close) + 1),
             b',' | b':' | b'}' | b']' => return Err(t.expected("a value")),
             _ => {
                 let ends =
@@ -495,8 +494,13 @@ impl Framer {
                 // Beyond this it is too long whatever it is, and need not be looked at again and again.
                 let longest = t.limits.number.max("false".len());
                 let most = t.end.min(t.at + longest + 1);
-                match t.bytes[t.at..most].iter().position(ends) {
-                    Some(n) => Some(t.at + n),
+                let mut at = t.at;
+                while t.bytes[at.min(most)..most].first().is_some_and(|b| !ends(b)) {
+                    // What a backslash escapes, stage 1 takes for nothing else, so that a quote there begins no string.
+                    at += if t.bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                match (at < most).then_some(at) {
+                    Some(end) => Some(end),
                     None if most - t.at > longest => {
                         return Err(Bad::new(t.at, format!("a number of more than {} characters", t.limits.number)));
                     }

@@ -1,5 +1,7 @@
 //! The few things that safe Rust cannot say fast: each a small function with a safe face.
 
+use std::mem::MaybeUninit;
+
 use arrow::{
     array::StringArray,
     buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
@@ -45,19 +47,24 @@ pub(crate) fn same_bytes(a: &[u8; 32], b: &[u8; 32]) -> u32 {
 /// When a step would read beyond `from`.
 #[inline(always)]
 pub(crate) fn append(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
-    if len <= STEP
-        && to.capacity() - to.len() >= STEP
-        && let Some(step) = chunk::<STEP>(from, at)
-    {
-        let old = to.len();
+    if chunk(from, at).is_none_or(|step| !append_step(to, step, len)) {
+        append_steps(to, from, at, len);
+    }
+}
+
+/// Appends the first `len` bytes of `step`; false when they are more than that, or there is no room yet.
+#[inline(always)]
+pub(crate) fn append_step(to: &mut Vec<u8>, step: &[u8; STEP], len: usize) -> bool {
+    let old = to.len();
+    let fits = len <= STEP && to.capacity() - old >= STEP;
+    if fits {
         // SAFETY: there are `STEP` bytes of room after `old`, as was seen just now, of which `len` are kept.
         unsafe {
             to.as_mut_ptr().add(old).cast::<[u8; STEP]>().write(*step);
             to.set_len(old + len);
         }
-    } else {
-        append_steps(to, from, at, len);
     }
+    fits
 }
 
 #[inline(never)]
@@ -77,25 +84,82 @@ fn append_steps(to: &mut Vec<u8>, from: &[u8], at: usize, len: usize) {
     unsafe { to.set_len(old + len) };
 }
 
-/// Appends `first + i` for each bit `i` that is set in `bits`.
-#[inline(always)]
-pub(crate) fn append_positions(to: &mut Vec<u32>, mut bits: u64, first: u32) {
-    let count = bits.count_ones() as usize;
-    to.reserve(64);
-    let old = to.len();
-    let target = to.spare_capacity_mut().as_mut_ptr().cast::<u32>();
-    // Eight at a time, whether or not there are so many: loops of known length can be predicted.
-    let mut at = 0;
-    while at < count {
-        for i in at..at + 8 {
-            // SAFETY: `at < count <= 64` is a multiple of eight, so `i < 64`, and 64 were reserved.
-            unsafe { target.add(i).write(first.wrapping_add(bits.trailing_zeros())) };
-            bits &= bits.wrapping_sub(1);
-        }
-        at += 8;
+/// Numbers that are appended to a list, up to 64 at a time; they are in it once this is dropped.
+pub(crate) struct Positions<'a> {
+    to: &'a mut Vec<u32>,
+    /// How many of the numbers in the list's memory there are.
+    len: usize,
+    capacity: usize,
+}
+
+impl<'a> Positions<'a> {
+    /// With room for `times` times 64 more.
+    pub(crate) fn new(to: &'a mut Vec<u32>, times: usize) -> Self {
+        to.reserve(times * 64);
+        Self { len: to.len(), capacity: to.capacity(), to }
     }
-    // SAFETY: the first `count` after `old` were reserved and written above.
-    unsafe { to.set_len(old + count) };
+
+    /// Numbers in the list.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Those from number `from` on.
+    pub(crate) fn since(&mut self, from: usize) -> &mut [u32] {
+        self.keep();
+        &mut self.to[from..]
+    }
+
+    /// Appends `first + i` for each bit `i` that is set in `bits`.
+    // No closure takes part in this: one would not be compiled for the instruction set of the kernel around it.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, mut bits: u64, first: u32) {
+        let count = bits.count_ones() as usize;
+        // Eight at a time, whether or not there are so many: loops of known length can be predicted.
+        for eight in self.room().as_chunks_mut::<8>().0 {
+            for number in eight {
+                // SAFETY: the place is one that was borrowed. It is volatile because stores that were gathered into a vector
+                // before they are made take longer.
+                unsafe { number.as_mut_ptr().write_volatile(first.wrapping_add(bits.trailing_zeros())) };
+                bits &= bits.wrapping_sub(1);
+            }
+            if bits == 0 {
+                break;
+            }
+        }
+        // SAFETY: a number was written for each bit, as each is cleared once its number is.
+        unsafe { self.wrote(count) };
+    }
+
+    /// Room for 64 numbers, behind those that were written.
+    #[inline(always)]
+    pub(crate) fn room(&mut self) -> &mut [MaybeUninit<u32>; 64] {
+        assert!(self.capacity - self.len >= 64, "more numbers than there was to be room for");
+        // SAFETY: `len` numbers are there, and behind them is room for 64 more, as was seen just now.
+        unsafe { &mut *self.to.as_mut_ptr().add(self.len).cast() }
+    }
+
+    /// Says that `count` numbers were written to the beginning of [`Positions::room`].
+    ///
+    /// # Safety
+    /// They were, since the last time.
+    #[inline(always)]
+    pub(crate) unsafe fn wrote(&mut self, count: usize) {
+        self.len += count;
+    }
+
+    fn keep(&mut self) {
+        // SAFETY: `len` is what it was at the beginning, and one more for each number that was written since, behind one
+        // another, into room that the list has.
+        unsafe { self.to.set_len(self.len) };
+    }
+}
+
+impl Drop for Positions<'_> {
+    fn drop(&mut self) {
+        self.keep();
+    }
 }
 
 /// Texts of which it was checked before that each is UTF-8.
@@ -146,7 +210,9 @@ mod tests {
     fn positions_are_those_of_the_bits() {
         for bits in [0, 1, u64::MAX, 1 << 63, 0x8421_0000_ffff_0001] {
             let mut to = vec![9];
-            append_positions(&mut to, bits, 100);
+            let mut positions = Positions::new(&mut to, 1);
+            positions.push(bits, 100);
+            drop(positions);
             let expected: Vec<u32> = (0..64).filter(|i| bits >> i & 1 == 1).map(|i| 100 + i).collect();
             assert_eq!((to[0], &to[1..]), (9, &expected[..]));
         }

@@ -10,14 +10,16 @@ use crate::{
     names::{Mark, UnknownNames},
     number,
     options::Unknown,
-    raw,
-    scan::{ends_escaped, place},
+    raw::{self, STEP},
     skip, text, time,
     tokens::{Bad, Parse, Text, Tokens, after_space},
 };
 
 /// Declared members in a row that may be absent before a name is looked up.
 const MAX_ABSENT: usize = 2;
+
+/// Bytes that are looked at for a member: a label, a quote, and a step of a copy.
+const HEAD: usize = LABEL + STEP;
 
 /// What reading a record says of it.
 pub(crate) struct Read {
@@ -70,7 +72,8 @@ pub(crate) fn read(
         tokens.check_all(from, tokens.end)?;
         return Err(Bad::new(from, "a record that is no object"));
     }
-    let mut walk = Walk { t: tokens, unknown, aside, elements: 0 };
+    let quick = tokens.limits.key >= LABEL && tokens.limits.string >= STEP;
+    let mut walk = Walk { t: tokens, unknown, aside, elements: 0, any: false, quick };
     let scope = Scope::own();
     let result = walk.members(root, row, &scope, 0);
     // Bad bytes come first; texts that are no UTF-8 are never seen by anyone, as the row is undone.
@@ -156,29 +159,35 @@ struct Walk<'a, 'b> {
     aside: &'b mut Aside,
     /// Elements of declared lists so far, at all depths.
     elements: usize,
+    /// True when a column got a value from the object in progress.
+    any: bool,
+    /// True when the limits allow any name, and any text, that [`Walk::in_order`] takes at once.
+    quick: bool,
 }
 
 impl Walk<'_, '_> {
-    /// Reads the object here into row `row`; `depth` containers are open around it. True when a column got a value.
-    fn members(&mut self, object: &mut StructColumn, row: usize, scope: &Scope<'_>, depth: usize) -> Parse<bool> {
+    /// As [`Walk::members`], of an object within another.
+    #[inline(never)]
+    fn members_within(&mut self, object: &mut StructColumn, row: usize, scope: &Scope<'_>, depth: usize) -> Parse<()> {
+        self.members(object, row, scope, depth)
+    }
+
+    /// Reads the object here into row `row`; `depth` containers are open around it. Says in `any` when a column got a value.
+    #[inline(always)]
+    fn members(&mut self, object: &mut StructColumn, row: usize, scope: &Scope<'_>, depth: usize) -> Parse<()> {
         self.enter(depth)?;
         if self.t.byte() == b'}' {
             self.t.bracket();
-            return Ok(false);
+            return Ok(());
         }
         let before = self.aside.names.mark();
-        let mut any = false;
         // `next` is the member that should come, `highest` the one after the last of all that did.
         let (mut next, mut highest) = (0, 0);
         loop {
             // Members mostly come in the order in which they are declared, though some are absent. In that order, no name
             // can come twice.
-            if next == highest
-                && self.t.limits.key >= LABEL
-                && self.in_order(object, &mut next, row, scope, depth, &mut any)?
-            {
-                self.aside.names.check_since(before, self.t.bytes)?;
-                return Ok(any);
+            if next == highest && self.quick && self.in_order(&mut object.nodes, &mut next, row, scope, depth)? {
+                return self.aside.names.check_since(before, self.t.bytes);
             }
             highest = highest.max(next);
             let open = self.t.at;
@@ -190,7 +199,7 @@ impl Walk<'_, '_> {
                     }
                     next = position + 1;
                     highest = highest.max(next);
-                    any |= self.member(node, row, scope, depth)?;
+                    self.any |= self.member(node, row, scope, depth)?;
                 }
                 Name::Other(name) => {
                     next = highest;
@@ -198,90 +207,111 @@ impl Walk<'_, '_> {
                 }
             }
             if self.t.end_member()? {
-                self.aside.names.check_since(before, self.t.bytes)?;
-                return Ok(any);
+                return self.aside.names.check_since(before, self.t.bytes);
             }
         }
     }
 
-    /// Reads members as long as they come in the order of `object`, from its member `next` on; true when that was all.
+    /// Reads members as long as they come in the order of `nodes`, of which `next` is the first that should; true when that was
+    /// all.
     ///
     /// This is where most of the time goes: what is unusual is left to [`Walk::value`].
     #[inline(always)]
     fn in_order(
         &mut self,
-        object: &mut StructColumn,
+        nodes: &mut [Node],
         next: &mut usize,
         row: usize,
         scope: &Scope<'_>,
         depth: usize,
-        any: &mut bool,
     ) -> Parse<bool> {
-        // A walk of its own, which the compiler can keep in registers.
-        let mut t = self.t;
-        let nodes = &mut object.nodes[..];
-        let mut position = *next;
-        let mut ended = false;
-        let mut got = false;
-        while let Some(node) = nodes.get_mut(position)
-            && let Some(head) = raw::chunk(t.bytes, t.at)
-        {
+        let (bytes, index) = (self.t.bytes, self.t.index);
+        // Here and not in `self`, so that they can be kept in registers.
+        let (mut at, mut entry, mut any) = (self.t.at, self.t.next, false);
+        let all = nodes.len();
+        let mut rest = nodes.get_mut(*next..).unwrap_or_default();
+        let ended = loop {
+            // The label, what follows it, and a step of a copy.
+            let (Some(node), Some(head)) = (rest.first(), raw::chunk::<HEAD>(bytes, at)) else { break false };
             let Some(len) = node.begins(head) else {
-                match ahead(nodes, position, t.bytes, t.at, t.end) {
-                    Some(found) => (position, t.at) = found,
-                    None => break,
-                }
+                let Some((absent, found)) = ahead(rest, bytes, at, self.t.end) else { break false };
+                (rest, at) = (&mut std::mem::take(&mut rest)[absent..], found);
                 continue;
             };
-            position += 1;
-            t.at += len;
-            t.next += 2;
-            let mut byte = t.byte();
-            if byte <= b' ' {
-                t.skip_space();
-                byte = t.byte();
-            }
-            let result = match (&mut node.column, byte) {
-                (Column::Text(column), b'"') => text(&mut t, column, row).map(|()| true),
-                (Column::Time(column), b'"') if let Some(value) = plain_time(&mut t) => {
-                    column.push(row, value);
-                    Ok(true)
+            let Some((node, others)) = std::mem::take(&mut rest).split_first_mut() else { break false };
+            rest = others;
+            let value = at + len;
+            entry += 1;
+            'value: {
+                match (&mut node.column, head[len]) {
+                    (Column::Text(column), b'"') => {
+                        if let (Some(&close), Some(step)) = (index.get(entry), head[len + 1..].first_chunk()) {
+                            // The entry of a text with escapes is so large that it seems too long.
+                            let length = (close as usize).wrapping_sub(value + 1);
+                            if column.push_short(row, step, length) || column.push_long(row, bytes, value + 1, length) {
+                                (at, entry, any) = (value + length + 2, entry + 1, true);
+                                break 'value;
+                            }
+                        }
+                    }
+                    (Column::Time(column), b'"') => {
+                        if let (Some(&close), Some(step)) = (index.get(entry), head[len + 1..].first_chunk()) {
+                            let length = (close as usize).wrapping_sub(value + 1);
+                            if let Some(time) = time::usual_micros(step, length) {
+                                column.push(row, time);
+                                (at, entry, any) = (value + length + 2, entry + 1, true);
+                                break 'value;
+                            }
+                        }
+                    }
+                    (Column::Bool(column), _) => {
+                        if let Some((end, truth)) = plain_bool(&head[len..], value) {
+                            column.push(row, truth);
+                            (at, any) = (end, true);
+                            break 'value;
+                        }
+                    }
+                    _ => {}
                 }
-                (Column::Bool(column), b't' | b'f') => t.boolean().map(|value| {
-                    column.push(row, value);
-                    true
-                }),
-                (column, b'n') => t.null().map(|()| {
-                    column.push_null(row);
-                    false
-                }),
-                (column, _) => {
-                    (self.t.at, self.t.next) = (t.at, t.next);
-                    let name = Label::Member(&node.label);
-                    let result = match (column, byte) {
-                        (Column::List(list), b'[') => self.list(list, row, scope, name, depth + 1).map(|()| true),
-                        (Column::Struct(object), b'{') => self.structure(object, node.id, row, scope, name, depth + 1),
-                        (column, _) => self.value(column, node.id, row, scope, name, depth + 1),
-                    };
-                    (t.at, t.next) = (self.t.at, self.t.next);
-                    result
+                if head[len..].starts_with(b"null") {
+                    node.column.push_null(row);
+                    at = value + 4;
+                    break 'value;
                 }
-            };
-            got |= result.map_err(|bad| under(bad, &node.label))?;
-            // White space before the next name is passed when that does not match.
-            if t.byte() == b',' {
-                t.at += 1;
-            } else if t.end_member()? {
-                ended = true;
-                break;
+                (self.t.at, self.t.next) = (value, entry);
+                self.t.skip_space();
+                let name = Label::Member(&node.label);
+                let result = match (&mut node.column, self.t.byte()) {
+                    (Column::List(list), b'[') => self.list(list, row, scope, name, depth + 1).map(|()| true),
+                    (Column::Struct(object), b'{') => self.structure(object, node.id, row, scope, name, depth + 1),
+                    (column, _) => self.value(column, node.id, row, scope, name, depth + 1),
+                };
+                any |= result.map_err(|bad| under(bad, &node.label))?;
+                (at, entry) = (self.t.at, self.t.next);
             }
-        }
-        *next = position;
-        *any |= got;
+            match bytes.get(at) {
+                // White space before the next name is passed when that does not match.
+                Some(b',') => at += 1,
+                Some(b'}') => {
+                    (at, entry) = (at + 1, entry + 1);
+                    break true;
+                }
+                _ => {
+                    (self.t.at, self.t.next) = (at, entry);
+                    let ended = self.t.end_member()?;
+                    (at, entry) = (self.t.at, self.t.next);
+                    if ended {
+                        break true;
+                    }
+                }
+            }
+        };
+        *next = all - rest.len();
+        self.any |= any;
+        (self.t.at, self.t.next) = (at, entry);
         if !ended {
-            t.skip_space();
+            self.t.skip_space();
         }
-        (self.t.at, self.t.next) = (t.at, t.next);
         Ok(ended)
     }
 
@@ -355,6 +385,8 @@ impl Walk<'_, '_> {
     }
 
     /// Reads the value here into row `row` of `column`; `depth` containers are open around it. True when the column got a value.
+    #[cold]
+    #[inline(never)]
     fn value(
         &mut self,
         column: &mut Column,
@@ -466,7 +498,9 @@ impl Walk<'_, '_> {
         depth: usize,
     ) -> Parse<bool> {
         let inner = Scope::within(scope, name);
-        let any = self.members(object, row, &inner, depth)?;
+        let around = std::mem::take(&mut self.any);
+        self.members_within(object, row, &inner, depth)?;
+        let any = std::mem::replace(&mut self.any, around);
         if !any && inner.begun.get().is_none() {
             // No column can tell it from null.
             inner.begin(&mut self.aside.extra);
@@ -539,9 +573,10 @@ impl Walk<'_, '_> {
             b'{' => {
                 let scope = Scope::own();
                 let from = self.aside.extra.len();
-                let any = self.members(items, row, &scope, depth)?;
+                self.any = false;
+                self.members(items, row, &scope, depth)?;
                 let extra = &mut self.aside.extra;
-                if !any && scope.begun.get().is_none() {
+                if !self.any && scope.begun.get().is_none() {
                     scope.begin(extra);
                     self.aside.counter.add(id, Reason::EmptyObject);
                 }
@@ -580,30 +615,23 @@ fn text(t: &mut Tokens<'_>, column: &mut TextColumn, row: usize) -> Parse<()> {
     }
 }
 
-/// The position of the next declared member from `position` on that begins here, behind white space, and where that is;
-/// `None` where several are absent, or another one comes.
+/// How many of the members `nodes` are absent before the one that begins here, behind white space, and where that is; `None` where
+/// several are, or another one comes.
+#[cold]
 #[inline(never)]
-fn ahead(nodes: &[Node], position: usize, bytes: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
+fn ahead(nodes: &[Node], bytes: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
     let at = after_space(bytes, at, end);
-    let head = raw::chunk(bytes, at)?;
-    let found = nodes[position..].iter().take(1 + MAX_ABSENT).position(|node| node.begins(head).is_some())?;
-    Some((position + found, at))
+    let head = raw::chunk::<LABEL>(bytes, at)?;
+    let absent = nodes.iter().take(1 + MAX_ABSENT).position(|node| node.begins(head).is_some())?;
+    Some((absent, at))
 }
 
-/// Passes the string here, if it is a time without escapes that its column can hold.
+/// The `true` or `false` at the beginning of `head`, which is at `at`, and where it ends.
 #[inline(always)]
-fn plain_time(t: &mut Tokens<'_>) -> Option<i64> {
-    let close = *t.index.get(t.next + 1)?;
-    if ends_escaped(close) {
-        return None;
-    }
-    let close = place(close);
-    if close.wrapping_sub(t.at + 1) > t.limits.string {
-        return None;
-    }
-    let value = time::micros(t.bytes.get(t.at + 1..close)?).ok()?;
-    (t.at, t.next) = (close + 1, t.next + 2);
-    Some(value)
+fn plain_bool(head: &[u8], at: usize) -> Option<(usize, bool)> {
+    let (truth, falsehood) = (head.starts_with(b"true"), head.starts_with(b"false"));
+    // Without a branch on which of the two it is, as that is anyone's guess.
+    (truth | falsehood).then_some((at + 4 + usize::from(falsehood), truth))
 }
 
 /// Adds the member that led here.

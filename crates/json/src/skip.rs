@@ -96,7 +96,7 @@ fn plain_members(t: &mut Tokens<'_>) {
     let longest = t.limits.key.min(t.limits.string);
     // Where the string ends that begins at `open`. The entry of one with escapes is so large that it seems too long.
     let string = |open: usize, next: usize| {
-        let close = *index.get(next + 1)? as usize;
+        let close = *index.get(next)? as usize;
         (close.wrapping_sub(open + 1) <= longest).then_some(close + 1)
     };
     while bytes.get(at) == Some(&b'"')
@@ -105,13 +105,13 @@ fn plain_members(t: &mut Tokens<'_>) {
     {
         let value = colon + 1;
         let (end, entries) = match first {
-            b'"' => match string(value, next + 2) {
-                Some(end) => (end, 4),
+            b'"' => match string(value, next + 1) {
+                Some(end) => (end, 2),
                 None => break,
             },
-            b't' if raw::chunk(bytes, value) == Some(b"true") => (value + 4, 2),
-            b'f' if raw::chunk(bytes, value) == Some(b"false") => (value + 5, 2),
-            b'n' if raw::chunk(bytes, value) == Some(b"null") => (value + 4, 2),
+            b't' if raw::chunk(bytes, value) == Some(b"true") => (value + 4, 1),
+            b'f' if raw::chunk(bytes, value) == Some(b"false") => (value + 5, 1),
+            b'n' if raw::chunk(bytes, value) == Some(b"null") => (value + 4, 1),
             _ => break,
         };
         if bytes.get(end) != Some(&b',') {

@@ -18,61 +18,81 @@ const LATEST: i64 = 253_402_300_799_999_999;
 /// [`Reason::NotATime`]; [`Reason::TimeTooFine`] for a finer fraction or a leap second; [`Reason::OutOfRange`] where the
 /// offset leads out of the years 0000 to 9999.
 pub(crate) fn micros(text: &[u8]) -> Result<i64, Reason> {
-    match usual(text) {
+    let mut start = [0; LONGEST];
+    let usual = start.get_mut(..text.len()).map(|start| start.copy_from_slice(text));
+    match usual.and_then(|()| usual_micros(&start, text.len())) {
         Some(micros) => Ok(micros),
         None => any(text),
     }
 }
 
-/// As [`micros`], of the forms that are most often written: with `T`, seconds, milliseconds or microseconds, and `Z` or an offset. `None`
-/// for every other form, and for times that are none.
+/// Bytes that [`usual_micros`] is given; the times that it knows are no longer.
+pub(crate) const LONGEST: usize = 32;
+
+/// As [`micros`], of the first `len` bytes of `text`, in the forms that are most often written: with `T`, seconds, milliseconds or
+/// microseconds, and `Z` or an offset. `None` for every other form, and for times that are none.
 #[inline]
-fn usual(text: &[u8]) -> Option<i64> {
+pub(crate) fn usual_micros(text: &[u8; LONGEST], len: usize) -> Option<i64> {
     let eight = |at: usize| raw::chunk(text, at).map(|eight| u64::from_le_bytes(*eight));
-    // The zone, and what is left of the text then: seconds, perhaps with a fraction.
-    let (len, offset) = match text.last()? {
-        b'Z' => (text.len() - 1, 0),
-        _ => {
-            // The last digit of what is before the zone is looked at once more below.
-            let at = text.len().checked_sub(7)?;
-            let behind = text[at + 1] == b'-';
-            let zone = u64::from_le_bytes([
-                b'0',
-                text[at + 1],
-                text[at + 2],
-                text[at + 3],
-                text[at + 4],
-                text[at + 5],
-                text[at + 6],
-                b'0',
-            ]);
-            let zone = digits(zone, if behind { *b"0-00:000" } else { *b"0+00:000" })?;
-            let (hours, minutes) = (byte(zone, 2), byte(zone, 5));
-            if hours > 23 || minutes > 59 {
+    let digit = |at: usize| i64::from(text[at] - b'0');
+    // Seconds, microseconds, and those that the offset is ahead.
+    let (second, fraction, offset) = match len {
+        20 => (byte(digits(eight(12)?, *b"0:00:00Z")?, 5), 0, 0),
+        24 => {
+            let rest = digits(eight(16)?, *b":00.000Z")?;
+            (byte(rest, 1), (byte(rest, 4) * 10 + digit(22)) * 1_000, 0)
+        }
+        25 => {
+            let behind = text[19] == b'-';
+            let rest = digits(eight(17)?, if behind { *b"00-00:00" } else { *b"00+00:00" })?;
+            if text[16] != b':' {
                 return None;
             }
-            let seconds = hours * 3_600 + minutes * 60;
-            (at + 1, if behind { -seconds } else { seconds })
+            (byte(rest, 0), 0, offset(byte(rest, 3), byte(rest, 6), behind)?)
         }
-    };
-    let (second, fraction) = match len {
-        19 => (byte(digits(eight(11)?, *b"00:00:00")?, 6), 0),
-        23 => {
-            let rest = digits(eight(15)?, *b"0:00.000")?;
-            (byte(rest, 2), (byte(rest, 5) * 10 + i64::from(text[22] - b'0')) * 1_000)
+        27 => {
+            let (rest, second) = (digits(eight(19)?, *b".000000Z")?, digits(eight(11)?, *b"00:00:00")?);
+            (byte(second, 6), byte(rest, 1) * 10_000 + byte(rest, 3) * 100 + byte(rest, 5), 0)
         }
-        26 => {
-            let second = byte(digits(eight(11)?, *b"00:00:00")?, 6);
-            let rest = digits(eight(18)?, *b"0.000000")?;
-            (second, byte(rest, 2) * 10_000 + byte(rest, 4) * 100 + byte(rest, 6))
+        29 => {
+            let behind = text[23] == b'-';
+            let rest = digits(eight(16)?, if behind { *b":00.000-" } else { *b":00.000+" })?;
+            let zone = digits(eight(21)?, if behind { *b"00-00:00" } else { *b"00+00:00" })?;
+            let micros = (byte(rest, 4) * 10 + digit(22)) * 1_000;
+            (byte(rest, 1), micros, offset(byte(zone, 3), byte(zone, 6), behind)?)
+        }
+        32 => {
+            let behind = text[26] == b'-';
+            let rest = digits(eight(19)?, if behind { *b".000000-" } else { *b".000000+" })?;
+            let zone = digits(eight(24)?, if behind { *b"00-00:00" } else { *b"00+00:00" })?;
+            let second = digits(eight(11)?, *b"00:00:00")?;
+            let micros = byte(rest, 1) * 10_000 + byte(rest, 3) * 100 + byte(rest, 5);
+            (byte(second, 6), micros, offset(byte(zone, 3), byte(zone, 6), behind)?)
         }
         _ => return None,
     };
-    let date = digits(eight(0)?, *b"0000-00-")?;
-    let time = digits(eight(8)?, *b"00T00:00")?;
+    from_parts(eight(0)?, eight(8)?, second, fraction, offset)
+}
+
+/// Seconds of an offset.
+#[inline(always)]
+fn offset(hours: i64, minutes: i64, behind: bool) -> Option<i64> {
+    let seconds = hours * 3_600 + minutes * 60;
+    (hours <= 23 && minutes <= 59).then_some(if behind { -seconds } else { seconds })
+}
+
+/// The time of `0000-00-` and `00T00:00`, with its seconds, microseconds, and the seconds that its offset is ahead; `None` where that is
+/// no time.
+#[inline(always)]
+fn from_parts(date: u64, time: u64, second: i64, fraction: i64, offset: i64) -> Option<i64> {
+    let date = digits(date, *b"0000-00-")?;
+    let time = digits(time, *b"00T00:00")?;
     let (year, month) = (byte(date, 0) * 100 + byte(date, 2), byte(date, 5));
     let (day, hour, minute) = (byte(time, 0), byte(time, 3), byte(time, 6));
-    if hour > 23 || minute > 59 || second > 59 || !(1..=12).contains(&month) {
+    // Each is below 128, so that none that is too large fails to reach the highest bit, or reaches beyond it.
+    const ABOVE: u64 = 127 - 31 | (127 - 23) << 24 | (127 - 59) << 48;
+    let over = ((time & 0x00ff_0000_ff00_00ff) + ABOVE) & 0x0080_0000_8000_0080;
+    if over != 0 || second > 59 || !(1..=12).contains(&month) {
         return None;
     }
     if day < 1 || (day > 28 && day > days_in(year, month)) {
@@ -116,7 +136,7 @@ fn any(text: &[u8]) -> Result<i64, Reason> {
         return Err(BAD);
     }
     let (fraction, zone, fine) = fraction(rest)?;
-    let offset = offset(zone)?;
+    let offset = zone_offset(zone)?;
     if fine || second == 60 {
         return Err(Reason::TimeTooFine);
     }
@@ -143,7 +163,7 @@ fn fraction(rest: &[u8]) -> Result<(i64, &[u8], bool), Reason> {
 }
 
 /// Seconds that the zone is ahead of UTC.
-fn offset(zone: &[u8]) -> Result<i64, Reason> {
+fn zone_offset(zone: &[u8]) -> Result<i64, Reason> {
     match zone {
         b"Z" | b"z" => Ok(0),
         [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
@@ -218,6 +238,11 @@ mod tests {
             "9999-12-31T12:34:56.012345+23:59",
             "2023-03-01T00:09:10.500+00:00",
         ];
+        let usual = |text: &[u8]| {
+            let mut start = [b' '; LONGEST];
+            start[..text.len()].copy_from_slice(text);
+            usual_micros(&start, text.len())
+        };
         for good in good {
             assert_eq!(usual(good.as_bytes()).ok_or(Reason::NotATime), any(good.as_bytes()), "{good}");
             assert!(usual(good.as_bytes()).is_some());

@@ -127,16 +127,15 @@ impl Tokens<'_> {
     #[inline(always)]
     pub(crate) fn text(&mut self) -> Parse<Text> {
         let open = self.at;
-        let Some(&entry) = self.index.get(self.next + 1) else { return Err(self.no_text()) };
+        let Some(&entry) = self.index.get(self.next) else { return Err(self.no_text()) };
         let close = place(entry);
-        // A quote that begins a token is the next entry, quotes come in pairs, and no bracket between the two has one.
-        debug_assert_eq!(place(self.index[self.next]), open);
+        // A quote that begins a token begins a string, and no bracket within a string has an entry.
         debug_assert_eq!(self.bytes.get(close), Some(&b'"'));
         if close.wrapping_sub(open + 1) > self.limits.string {
             return Err(self.no_text());
         }
         self.at = close + 1;
-        self.next += 2;
+        self.next += 1;
         Ok(Text { open, close, escaped: ends_escaped(entry) })
     }
 
@@ -144,7 +143,7 @@ impl Tokens<'_> {
     #[cold]
     #[inline(never)]
     fn no_text(self) -> Box<Bad> {
-        match self.index.get(self.next + 1) {
+        match self.index.get(self.next) {
             Some(_) => Bad::new(self.at, format!("a string of more than {} bytes", self.limits.string)),
             None => Bad::new(self.at, "a string that is not closed"),
         }
@@ -272,8 +271,11 @@ impl Tokens<'_> {
 
     #[inline(always)]
     fn end_item(&mut self, bracket: u8, what: &str) -> Parse<bool> {
-        self.skip_space();
-        let byte = self.byte();
+        let mut byte = self.byte();
+        if byte <= b' ' {
+            self.skip_space();
+            byte = self.byte();
+        }
         if byte == b',' {
             self.at += 1;
             self.skip_space();

@@ -89,7 +89,8 @@ impl Column {
     }
 
     /// Makes row `row` null, and those before it that have no value.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn push_null(&mut self, row: usize) {
         each!(self, column => column.fill(row + 1));
     }

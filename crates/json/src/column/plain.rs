@@ -32,6 +32,7 @@ impl<T: Copy + Default> Plain<T> {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn fill_some(&mut self, len: usize) {
         self.nulls.push(self.values.len(), len);

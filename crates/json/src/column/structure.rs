@@ -29,13 +29,13 @@ pub(crate) struct Node {
     pub(crate) label: Box<[u8]>,
 }
 
-/// Bytes that a label is compared with.
+/// Bytes that a label is compared with: one more than it may have.
 pub(crate) const LABEL: usize = 32;
 
 impl Node {
     fn new(label: Box<[u8]>, id: Id, column: Column) -> Self {
         let mut short = [0; LABEL];
-        let (counts, same) = match short.get_mut(..label.len()) {
+        let (counts, same) = match short[..LABEL - 1].get_mut(..label.len()) {
             Some(short) => {
                 short.copy_from_slice(&label);
                 let counts = (u64::MAX >> (64 - label.len())) as u32;
@@ -46,10 +46,12 @@ impl Node {
         Self { short, counts, same, len: label.len() as u32, id, column, label }
     }
 
-    /// The length of the member's label, if `head` begins with it.
+    /// The length of the member's label, which is below [`LABEL`], if `head` begins with it.
     #[inline(always)]
-    pub(crate) fn begins(&self, head: &[u8; LABEL]) -> Option<usize> {
-        (raw::same_bytes(&self.short, head) & self.counts == self.same).then_some(self.len as usize)
+    pub(crate) fn begins<const N: usize>(&self, head: &[u8; N]) -> Option<usize> {
+        const { assert!(N >= LABEL) };
+        let first = head.first_chunk()?;
+        (raw::same_bytes(&self.short, first) & self.counts == self.same).then_some(self.len as usize & (LABEL - 1))
     }
 }
 

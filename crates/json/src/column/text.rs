@@ -8,6 +8,9 @@ use pagemill_core::{Error, Result};
 use super::{Nulls, room_after};
 use crate::raw;
 
+/// The most bytes of a text that [`TextColumn::push_long`] takes.
+const LONG: usize = 512;
+
 /// Texts end to end, where each ends, and which rows are null.
 #[derive(Debug)]
 pub(crate) struct TextColumn {
@@ -45,6 +48,41 @@ impl TextColumn {
         self.end_row();
     }
 
+    /// Makes row `row` hold the first `len` bytes of `step`, which are UTF-8; false when they are more than a step, or there is no
+    /// room yet: then nothing has happened.
+    #[inline(always)]
+    pub(crate) fn push_short(&mut self, row: usize, step: &[u8; raw::STEP], len: usize) -> bool {
+        let done = raw::append_step(&mut self.data, step, len);
+        if done {
+            let end = self.data.len();
+            if self.len() < row {
+                self.fill_before(row, end - len);
+            }
+            self.offsets.push(end as i32);
+        }
+        done
+    }
+
+    /// Makes row `row` hold `bytes[from..from + len]`, which is UTF-8, if that is not long; false when it is, and then nothing has
+    /// happened.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn push_long(&mut self, row: usize, bytes: &[u8], from: usize, len: usize) -> bool {
+        let fits = len <= LONG && bytes.len() - LONG.min(bytes.len()) >= from;
+        if fits {
+            self.push_part(row, bytes, from, from + len);
+        }
+        fits
+    }
+
+    /// Adds nulls up to `len`, behind which is a text that the data have from `from` on.
+    #[cold]
+    #[inline(never)]
+    fn fill_before(&mut self, len: usize, from: usize) {
+        self.nulls.push(self.len(), len);
+        self.offsets.resize(len + 1, from as i32);
+    }
+
     /// Makes row `row` hold what `write` appends; nothing stays when it fails.
     #[inline]
     pub(crate) fn push_with<E>(
@@ -77,8 +115,7 @@ impl TextColumn {
 
     #[inline(never)]
     fn fill_some(&mut self, len: usize) {
-        self.nulls.push(self.len(), len);
-        self.offsets.resize(len + 1, self.data.len() as i32);
+        self.fill_before(len, self.data.len());
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {

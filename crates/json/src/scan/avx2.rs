@@ -3,12 +3,12 @@
 use std::arch::x86_64::{
     __m128i, __m256i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_prefetch,
     _mm_set_epi64x, _mm_set1_epi8, _mm256_alignr_epi8, _mm256_and_si256, _mm256_broadcastsi128_si256,
-    _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-    _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
-    _mm256_storeu_si256, _mm256_subs_epu8, _mm256_testz_si256, _mm256_xor_si256,
+    _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_min_epi8, _mm256_min_epu8, _mm256_movemask_epi8,
+    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_srli_epi16, _mm256_storeu_si256, _mm256_subs_epu8, _mm256_testz_si256, _mm256_xor_si256,
 };
 
-use super::{BLOCK, Carry, Found, Kernel, Raw, ScanFn, Tail, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Odd, Rare, Raw, ScanFn, Tail, odd_with, scan_with};
 
 /// Proof that the machine has AVX2 and PCLMULQDQ: made only by [`scan_here`], whose caller has looked.
 #[derive(Clone, Copy)]
@@ -17,19 +17,33 @@ struct Avx2(());
 impl Kernel for Avx2 {
     #[inline(always)]
     fn raw(self, block: &[u8; BLOCK]) -> Raw {
-        // SAFETY: `self` proves AVX2; both loads are unaligned ones, of 32 bytes each, within the 64 of `block`.
+        let (low, high) = load(block);
+        // SAFETY: `self` proves AVX2.
         unsafe {
-            let low = _mm256_loadu_si256(block.as_ptr().cast());
-            let high = _mm256_loadu_si256(block.as_ptr().add(32).cast());
             // `[` and `]` differ from `{` and `}` in bit 0x20 alone, and no other byte becomes one of these with it set.
             let case = _mm256_set1_epi8(0x20);
             let (low_folded, high_folded) = (_mm256_or_si256(low, case), _mm256_or_si256(high, case));
-            let top = _mm256_set1_epi8(0x1f);
+            let backslash = _mm256_set1_epi8(b'\\' as i8);
+            let is_backslash = _mm256_or_si256(_mm256_cmpeq_epi8(low, backslash), _mm256_cmpeq_epi8(high, backslash));
+            // As signed numbers, bytes beyond ASCII are below 0x20 as well.
+            let is_low = _mm256_cmpgt_epi8(case, _mm256_min_epi8(low, high));
             Raw {
                 quote: equals(low, high, b'"'),
-                backslash: equals(low, high, b'\\'),
                 open: equals(low_folded, high_folded, b'{'),
                 close: equals(low_folded, high_folded, b'}'),
+                rare: _mm256_movemask_epi8(_mm256_or_si256(is_backslash, is_low)) != 0,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rare(self, block: &[u8; BLOCK]) -> Rare {
+        let (low, high) = load(block);
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let top = _mm256_set1_epi8(0x1f);
+            Rare {
+                backslash: equals(low, high, b'\\'),
                 control: mask(
                     _mm256_cmpeq_epi8(_mm256_min_epu8(low, top), low),
                     _mm256_cmpeq_epi8(_mm256_min_epu8(high, top), high),
@@ -37,6 +51,12 @@ impl Kernel for Avx2 {
                 wide: mask(low, high),
             }
         }
+    }
+
+    #[inline(always)]
+    fn odd(self, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+        // SAFETY: `self` proves all that it needs.
+        unsafe { odd_here(block, quote, in_string, carry) }
     }
 
     #[inline(always)]
@@ -73,8 +93,7 @@ pub(super) fn fetch_ahead(block: &[u8; BLOCK]) {
 /// Each byte is judged by itself and the three before it: three table look-ups (the halves of the byte before, the upper
 /// half of this one) give the rules that each half alone could break, and what all three agree on is broken. See
 /// Keiser and Lemire, "Validating UTF-8 in less than one instruction per byte" (2021).
-// Not inlined: most blocks are ASCII, and the loop around it should keep its registers for them.
-#[inline(never)]
+#[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn is_broken(block: &[u8; BLOCK], wide: u64, tail: &mut Tail) -> bool {
     // SAFETY: both loads are unaligned ones, of 32 bytes each, within the 64 of `block`; the others have their 32 bytes.
@@ -174,6 +193,13 @@ fn broken_bytes(before: __m256i, now: __m256i) -> __m256i {
     _mm256_xor_si256(due, agreed)
 }
 
+/// The two halves of a block.
+#[inline(always)]
+fn load(block: &[u8; BLOCK]) -> (__m256i, __m256i) {
+    // SAFETY: this is only called where AVX2 was proved; both loads are unaligned ones, of 32 bytes each, within the 64.
+    unsafe { (_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())) }
+}
+
 /// The highest bit of each byte.
 #[inline(always)]
 fn mask(low: __m256i, high: __m256i) -> u64 {
@@ -190,6 +216,12 @@ fn equals(low: __m256i, high: __m256i, byte: u8) -> u64 {
         let byte = _mm256_set1_epi8(byte as i8);
         mask(_mm256_cmpeq_epi8(low, byte), _mm256_cmpeq_epi8(high, byte))
     }
+}
+
+#[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
+#[inline(never)]
+fn odd_here(block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+    odd_with(Avx2(()), block, quote, in_string, carry)
 }
 
 #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]

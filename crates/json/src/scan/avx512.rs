@@ -1,13 +1,16 @@
 //! The kernel for x86-64 with AVX-512: a comparison of 64 bytes is one instruction and its result is a mask.
 
-use std::arch::x86_64::{
-    __m512i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm512_add_epi32,
-    _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32,
-    _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_or_si512,
-    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
+use std::{
+    arch::x86_64::{
+        __m128i, __m512i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm512_add_epi32,
+        _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epi8_mask, _mm512_cmplt_epu8_mask,
+        _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+        _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
+    },
+    mem::MaybeUninit,
 };
 
-use super::{BLOCK, Carry, Found, Kernel, Raw, ScanFn, Tail, avx2, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Odd, Positions, Rare, Raw, ScanFn, Tail, avx2, odd_with, scan_with};
 
 /// Proof that the machine has AVX-512 F, BW and VBMI2, AVX2 and PCLMULQDQ: made only by [`scan_here`], whose caller has
 /// looked.
@@ -22,16 +25,34 @@ impl Kernel for Avx512 {
             let v = _mm512_loadu_si512(block.as_ptr().cast());
             // `[` and `]` differ from `{` and `}` in bit 0x20 alone, and no other byte becomes one of these with it set.
             let folded = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
-            let equals = |v: __m512i, byte: u8| _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(byte as i8));
+            // As signed numbers, bytes beyond ASCII are below 0x20 as well.
+            let low = _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(0x20));
             Raw {
                 quote: equals(v, b'"'),
-                backslash: equals(v, b'\\'),
                 open: equals(folded, b'{'),
                 close: equals(folded, b'}'),
+                rare: low | equals(v, b'\\') != 0,
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rare(self, block: &[u8; BLOCK]) -> Rare {
+        // SAFETY: as in `raw`.
+        unsafe {
+            let v = _mm512_loadu_si512(block.as_ptr().cast());
+            Rare {
+                backslash: equals(v, b'\\'),
                 control: _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20)),
                 wide: _mm512_movepi8_mask(v),
             }
         }
+    }
+
+    #[inline(always)]
+    fn odd(self, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+        // SAFETY: `self` proves all that it needs.
+        unsafe { odd_here(block, quote, in_string, carry) }
     }
 
     #[inline(always)]
@@ -55,7 +76,7 @@ impl Kernel for Avx512 {
     }
 
     #[inline(always)]
-    fn positions(self, to: &mut Vec<u32>, bits: u64, first: u32) {
+    fn positions(self, to: &mut Positions<'_>, bits: u64, first: u32) {
         const ALL: [u8; BLOCK] = {
             let mut all = [0; BLOCK];
             let mut i = 0;
@@ -66,30 +87,46 @@ impl Kernel for Avx512 {
             all
         };
         let count = bits.count_ones() as usize;
-        to.reserve(BLOCK);
-        let old = to.len();
-        // SAFETY: `self` proves AVX-512 F and VBMI2. 64 numbers were reserved, of which each store writes 16: the first
-        // always, the others one after the other as long as there are numbers left, of which there are 64 at most.
+        // SAFETY: `self` proves AVX-512 F and VBMI2. There is room for 64 numbers, of which each store writes 16: the
+        // first always, the others one after the other as long as there are numbers left, of which there are 64 at most.
         unsafe {
-            let target = to.as_mut_ptr().add(old);
+            let target = to.room().as_mut_ptr();
             let v = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(ALL.as_ptr().cast()));
             let base = _mm512_set1_epi32(first as i32);
-            let put = |n: usize, four| {
-                let numbers = _mm512_add_epi32(_mm512_cvtepu8_epi32(four), base);
-                _mm512_storeu_si512(target.add(16 * n).cast(), numbers);
-            };
-            put(0, _mm512_castsi512_si128(v));
+            put(target, base, _mm512_castsi512_si128(v));
             if count > 16 {
-                put(1, _mm512_extracti32x4_epi32::<1>(v));
+                put(target.add(16), base, _mm512_extracti32x4_epi32::<1>(v));
                 if count > 32 {
-                    put(2, _mm512_extracti32x4_epi32::<2>(v));
-                    put(3, _mm512_extracti32x4_epi32::<3>(v));
+                    put(target.add(32), base, _mm512_extracti32x4_epi32::<2>(v));
+                    put(target.add(48), base, _mm512_extracti32x4_epi32::<3>(v));
                 }
             }
-            // `count <= 64` numbers after `old` were reserved and written just now.
-            to.set_len(old + count);
+            to.wrote(count);
         }
     }
+}
+
+/// Writes the sixteen numbers of `bytes`, each with `base` added.
+///
+/// # Safety
+/// There is room for them, and AVX-512 F.
+#[inline(always)]
+unsafe fn put(target: *mut MaybeUninit<u32>, base: __m512i, bytes: __m128i) {
+    // SAFETY: the caller says so; the store is an unaligned one.
+    unsafe { _mm512_storeu_si512(target.cast(), _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), base)) };
+}
+
+/// The bytes that are `byte`.
+#[inline(always)]
+fn equals(v: __m512i, byte: u8) -> u64 {
+    // SAFETY: a `__m512i` of data is only made where AVX-512 F and BW were proved.
+    unsafe { _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(byte as i8)) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
+#[inline(never)]
+fn odd_here(block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+    odd_with(Avx512(()), block, quote, in_string, carry)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]

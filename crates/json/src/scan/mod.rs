@@ -14,20 +14,27 @@ mod scalar;
 
 use std::fmt;
 
-use crate::raw::append_positions;
+use crate::raw::Positions;
 
 /// Bytes of a block: one for each bit of a mask.
 pub(crate) const BLOCK: usize = 64;
 
-/// What a kernel says of a block: bit `i` is about byte `i`.
+/// What a kernel says of every block: bit `i` is about byte `i`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Raw {
     quote: u64,
-    backslash: u64,
     /// `{` and `[`.
     open: u64,
     /// `}` and `]`.
     close: u64,
+    /// True when the block has something of what [`Rare`] is about.
+    rare: bool,
+}
+
+/// What most blocks have none of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rare {
+    backslash: u64,
     /// Below 0x20.
     control: u64,
     /// 0x80 and above.
@@ -38,11 +45,17 @@ pub(crate) struct Raw {
 trait Kernel: Copy {
     fn raw(self, block: &[u8; BLOCK]) -> Raw;
 
+    fn rare(self, block: &[u8; BLOCK]) -> Rare;
+
+    /// As [`odd_with`]. Most blocks are not odd, and the loop around it should keep its registers for them: so this should
+    /// be a call.
+    fn odd(self, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd;
+
     /// Bit `i` of the result is the parity of the bits `0..=i`.
     fn prefix_xor(self, bits: u64) -> u64;
 
     /// True when the bytes up to the end of this block may be no UTF-8: a character that is broken shows, at the latest,
-    /// in the block of the first ASCII byte behind it. `wide` is the block's [`Raw::wide`].
+    /// in the block of the first ASCII byte behind it. `wide` is the block's [`Rare::wide`].
     ///
     /// A kernel that cannot tell doubts every block with bytes beyond ASCII; whoever reads on looks closer.
     #[inline(always)]
@@ -56,8 +69,8 @@ trait Kernel: Copy {
 
     /// Appends `first + i` for each bit `i` of `bits`.
     #[inline(always)]
-    fn positions(self, to: &mut Vec<u32>, bits: u64, first: u32) {
-        append_positions(to, bits, first);
+    fn positions(self, to: &mut Positions<'_>, bits: u64, first: u32) {
+        to.push(bits, first);
     }
 }
 
@@ -83,10 +96,14 @@ impl Sum {
     const DOUBT: u32 = 1 << 17;
 
     #[inline(always)]
-    fn new(block: &Block, doubt: bool) -> Self {
-        let control = if block.control != 0 { Self::CONTROL } else { 0 };
-        let doubt = if doubt { Self::DOUBT } else { 0 };
-        Self(block.open.count_ones() | (block.close.count_ones() << 8) | control | doubt)
+    fn new(open: u64, close: u64) -> Self {
+        Self(open.count_ones() | (close.count_ones() << 8))
+    }
+
+    /// Adds what is wrong with the block, or may be.
+    #[inline(always)]
+    fn note(&mut self, control: bool, doubt: bool) {
+        self.0 |= u32::from(control) * Self::CONTROL | u32::from(doubt) * Self::DOUBT;
     }
 
     /// How many brackets open.
@@ -126,7 +143,7 @@ pub(crate) fn ends_escaped(entry: u32) -> bool {
 /// What stage 1 found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Where the quotes are that begin or end a string, and the brackets outside strings: see [`place`].
+    /// Where the quotes are that end a string, and the brackets outside strings: see [`place`].
     pub(crate) index: Vec<u32>,
     /// One for each block.
     pub(crate) blocks: Vec<Block>,
@@ -172,6 +189,8 @@ pub(crate) struct Carry {
     /// 1 when there was a backslash in that string.
     backslash: u64,
     tail: Tail,
+    /// True when any of these but `in_string` says something.
+    reaches: bool,
 }
 
 /// The end of a block, for the check of UTF-8.
@@ -189,38 +208,84 @@ pub(crate) struct Tail {
 #[inline(always)]
 fn scan_with<K: Kernel>(kernel: K, bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found) {
     let mut position = first;
+    let bytes = bytes.as_chunks::<BLOCK>().0;
     let Found { index, blocks, sums, trouble } = found;
-    let (mut escaped, mut in_string, mut backslash) = (carry.escaped, carry.in_string, carry.backslash);
-    for (block, to) in bytes.as_chunks::<BLOCK>().0.iter().zip(to.as_chunks_mut::<BLOCK>().0) {
+    let mut index = Positions::new(index, bytes.len());
+    let begun = blocks.len();
+    blocks.resize(begun + bytes.len(), Block::default());
+    sums.resize(begun + bytes.len(), Sum::default());
+    let said = blocks[begun..].iter_mut().zip(&mut sums[begun..]);
+    let mut in_string = carry.in_string;
+    for ((block, to), (masks, sum)) in bytes.iter().zip(to.as_chunks_mut::<BLOCK>().0).zip(said) {
         kernel.fetch(block);
         *to = *block;
         let raw = kernel.raw(block);
-        let quote = raw.quote & !escaped_by(raw.backslash, &mut escaped);
-        let inside = kernel.prefix_xor(quote) ^ in_string;
+        // Most blocks have nothing but ASCII without escapes, and nothing reaches into them.
+        let odd = match raw.rare | carry.reaches {
+            true => Some(kernel.odd(block, raw.quote, in_string, carry)),
+            false => None,
+        };
+        let (quote, inside) = match &odd {
+            Some(odd) => (odd.quote, odd.inside),
+            None => (raw.quote, kernel.prefix_xor(raw.quote) ^ in_string),
+        };
         in_string = 0u64.wrapping_sub(inside >> 63);
         let (open, close) = (raw.open & !inside, raw.close & !inside);
-        let doubt = (raw.wide != 0 || carry.tail.open) && kernel.doubt(block, raw.wide, &mut carry.tail);
-        let block = Block { open, close, control: raw.control & inside };
-        *trouble |= doubt | (block.control != 0);
-        sums.push(Sum::new(&block, doubt));
-        blocks.push(block);
-        let first = index.len();
-        kernel.positions(index, quote | open | close, position);
+        (masks.open, masks.close) = (open, close);
+        *sum = Sum::new(open, close);
+        // Where a string begins is where a value or a name does; only its end has to be found.
+        let entries = (quote | raw.open | raw.close) & !inside;
+        let before = index.len();
+        kernel.positions(&mut index, entries, position);
         position += BLOCK as u32;
 
-        let backslashes = (raw.backslash & inside) | backslash;
-        if backslashes != 0 {
-            // The first backslash of a string carries to the quote that ends it.
-            let (carried, beyond) = inside.overflowing_add(backslashes);
-            backslash = u64::from(beyond);
-            mark(&mut index[first..], quote | open | close, carried & quote & !inside);
+        if let Some(odd) = odd {
+            masks.control = odd.control;
+            sum.note(odd.control != 0, odd.doubt);
+            *trouble |= odd.doubt | (odd.control != 0);
+            if odd.escaped_ends != 0 {
+                mark(index.since(before), entries, odd.escaped_ends);
+            }
         }
     }
-    (carry.escaped, carry.in_string, carry.backslash) = (escaped, in_string, backslash);
+    carry.in_string = in_string;
+}
+
+/// What there is to a block that has more than ASCII without escapes, or into which something reaches.
+struct Odd {
+    /// Quotes that are not escaped.
+    quote: u64,
+    /// Which bytes are in strings, each opening quote included.
+    inside: u64,
+    /// As [`Block::control`].
+    control: u64,
+    /// Quotes that end a string with a backslash in it.
+    escaped_ends: u64,
+    /// As [`Kernel::doubt`].
+    doubt: bool,
+}
+
+/// Looks at a block that is not like most. `quote` is its [`Raw::quote`].
+#[inline(always)]
+fn odd_with<K: Kernel>(kernel: K, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+    let rare = kernel.rare(block);
+    let quote = quote & !escaped_by(rare.backslash, &mut carry.escaped);
+    let inside = kernel.prefix_xor(quote) ^ in_string;
+    let doubt = (rare.wide != 0 || carry.tail.open) && kernel.doubt(block, rare.wide, &mut carry.tail);
+    let backslashes = (rare.backslash & inside) | carry.backslash;
+    let mut escaped_ends = 0;
+    if backslashes != 0 {
+        // The first backslash of a string carries to the quote that ends it.
+        let (carried, beyond) = inside.overflowing_add(backslashes);
+        carry.backslash = u64::from(beyond);
+        escaped_ends = carried & quote & !inside;
+    }
+    carry.reaches = carry.escaped | carry.backslash != 0 || carry.tail.open;
+    Odd { quote, inside, control: rare.control & inside, escaped_ends, doubt }
 }
 
 /// Marks the entries of `ends` among those of `all`, which `index` has.
-#[inline(never)]
+#[inline(always)]
 fn mark(index: &mut [u32], all: u64, mut ends: u64) {
     while ends != 0 {
         let end = ends & ends.wrapping_neg();
@@ -329,13 +394,11 @@ impl Scanner {
     /// As [`scan_with`]; the length of both `bytes` and `to` is the same multiple of [`BLOCK`].
     pub(crate) fn scan(&self, bytes: &[u8], to: &mut [u8], first: u32, carry: &mut Carry, found: &mut Found) {
         debug_assert!(bytes.len().is_multiple_of(BLOCK) && bytes.len() == to.len());
-        found.blocks.reserve(bytes.len() / BLOCK);
-        found.sums.reserve(bytes.len() / BLOCK);
         (self.scan)(bytes, to, first, carry, found);
     }
 }
 
-/// How many quotes of strings, and brackets outside strings, `bytes` has, by the kernel `kernel`; `None` where this
+/// How many strings, and brackets outside strings, `bytes` has, by the kernel `kernel`; `None` where this
 /// machine cannot run it. This is stage 1 alone, UTF-8 and the copy included, at the size of piece that the decoder works in: for benches, and for
 /// finding out which kernel a bug is in.
 #[must_use]
@@ -381,7 +444,9 @@ mod tests {
             match byte {
                 b'"' if !was_escaped => {
                     in_string = !in_string;
-                    found.index.push(if in_string { i as u32 } else { i as u32 | backslash });
+                    if !in_string {
+                        found.index.push(i as u32 | backslash);
+                    }
                     backslash = 0;
                 }
                 b'{' | b'[' if !in_string => {
@@ -397,7 +462,12 @@ mod tests {
                 _ => {}
             }
         }
-        found.sums = found.blocks.iter().map(|block| Sum::new(block, false)).collect();
+        let sum = |block: &Block| {
+            let mut sum = Sum::new(block.open, block.close);
+            sum.note(block.control != 0, false);
+            sum
+        };
+        found.sums = found.blocks.iter().map(sum).collect();
         found.trouble = Sum::trouble(&found.sums);
         found
     }

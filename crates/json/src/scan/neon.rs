@@ -2,10 +2,10 @@
 
 use std::arch::aarch64::{
     uint8x16_t, vaddv_u8, vandq_u8, vceqq_u8, vcgeq_u8, vcltq_u8, vdupq_n_u8, vget_high_u8, vget_low_u8, vld1q_u8,
-    vorrq_u8,
+    vmaxvq_u8, vorrq_u8,
 };
 
-use super::{BLOCK, Carry, Found, Kernel, Raw, ScanFn, scan_with};
+use super::{BLOCK, Carry, Found, Kernel, Odd, Rare, Raw, ScanFn, odd_with, scan_with};
 
 #[derive(Clone, Copy)]
 struct Neon;
@@ -21,14 +21,35 @@ impl Kernel for Neon {
                 let folded = vorrq_u8(v, vdupq_n_u8(0x20));
                 let put = |to: &mut u64, v: uint8x16_t| *to |= mask(v) << (16 * part);
                 put(&mut raw.quote, vceqq_u8(v, vdupq_n_u8(b'"')));
-                put(&mut raw.backslash, vceqq_u8(v, vdupq_n_u8(b'\\')));
                 put(&mut raw.open, vceqq_u8(folded, vdupq_n_u8(b'{')));
                 put(&mut raw.close, vceqq_u8(folded, vdupq_n_u8(b'}')));
-                put(&mut raw.control, vcltq_u8(v, vdupq_n_u8(0x20)));
-                put(&mut raw.wide, vcgeq_u8(v, vdupq_n_u8(0x80)));
+                let beyond = vorrq_u8(vcltq_u8(v, vdupq_n_u8(0x20)), vcgeq_u8(v, vdupq_n_u8(0x80)));
+                let rare = vorrq_u8(beyond, vceqq_u8(v, vdupq_n_u8(b'\\')));
+                raw.rare |= vmaxvq_u8(rare) != 0;
             }
         }
         raw
+    }
+
+    #[inline(always)]
+    fn rare(self, block: &[u8; BLOCK]) -> Rare {
+        let mut rare = Rare::default();
+        for part in 0..4 {
+            // SAFETY: as in `raw`.
+            unsafe {
+                let v = vld1q_u8(block.as_ptr().add(16 * part));
+                let put = |to: &mut u64, v: uint8x16_t| *to |= mask(v) << (16 * part);
+                put(&mut rare.backslash, vceqq_u8(v, vdupq_n_u8(b'\\')));
+                put(&mut rare.control, vcltq_u8(v, vdupq_n_u8(0x20)));
+                put(&mut rare.wide, vcgeq_u8(v, vdupq_n_u8(0x80)));
+            }
+        }
+        rare
+    }
+
+    #[inline(never)]
+    fn odd(self, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
+        odd_with(self, block, quote, in_string, carry)
     }
 
     #[inline(always)]
