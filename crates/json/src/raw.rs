@@ -165,15 +165,12 @@ impl Drop for Positions<'_> {
 /// Texts of which it was checked before that each is UTF-8.
 ///
 /// `offsets` ascend from 0 to the length of `data`, and each is where one text ends and the next begins.
-pub(crate) fn texts(offsets: Vec<i32>, data: Vec<u8>, nulls: Option<NullBuffer>) -> StringArray {
+pub(crate) fn texts(offsets: ScalarBuffer<i32>, data: Buffer, nulls: Option<NullBuffer>) -> StringArray {
     debug_assert!(offsets.is_sorted() && offsets.last().map(|end| *end as usize) == Some(data.len()));
     debug_assert!(offsets.windows(2).all(|w| std::str::from_utf8(&data[w[0] as usize..w[1] as usize]).is_ok()));
     // SAFETY: a column of texts appends whole texts only, each checked when its record was, and an offset after each;
     // so the offsets ascend and cut the data at the ends of texts.
-    unsafe {
-        let offsets = OffsetBuffer::new_unchecked(ScalarBuffer::from(offsets));
-        StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls)
-    }
+    unsafe { StringArray::new_unchecked(OffsetBuffer::new_unchecked(offsets), data, nulls) }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use arrow::{
 };
 use pagemill_core::{Error, Kind, Result};
 
-use super::{Column, Nulls, StructColumn, room_after};
+use super::{Column, Nulls, Shelf, StructColumn, room_after};
 use crate::misfit::{Id, Ids};
 
 /// Elements end to end, where each row's end, and which rows are null.
@@ -22,6 +22,7 @@ pub(crate) struct ListColumn {
     /// One more than there are rows.
     offsets: Vec<i32>,
     nulls: Nulls,
+    shelf: Shelf<i32>,
 }
 
 impl ListColumn {
@@ -32,7 +33,7 @@ impl ListColumn {
             Kind::Struct(fields) => Column::Struct(Box::new(StructColumn::new(fields, &path, true, ids))),
             item => Column::new(item, &path, ids),
         };
-        Self { item, item_id, offsets: vec![0], nulls: Nulls::default() }
+        Self { item, item_id, offsets: vec![0], nulls: Nulls::default(), shelf: Shelf::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,9 +78,10 @@ impl ListColumn {
         debug_assert_eq!(self.len(), len);
         let DataType::List(field) = data_type else { return Err(Error::internal("a list column of another type")) };
         let items = self.item.finish(self.items(), field.data_type())?;
-        let mut offsets = Vec::with_capacity(room_after(self.offsets.len()));
-        offsets.push(0);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, offsets)));
+        let (ends, mut next) = (self.offsets.len(), self.shelf.take(room_after(self.offsets.len())));
+        next.push(0);
+        let offsets = self.shelf.lend(std::mem::replace(&mut self.offsets, next));
+        let offsets = OffsetBuffer::new(ScalarBuffer::new(offsets, 0, ends));
         Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, self.nulls.finish(len))?))
     }
 }

@@ -8,6 +8,7 @@ mod left_out;
 mod list;
 mod nulls;
 mod plain;
+mod shelf;
 mod structure;
 mod text;
 
@@ -24,6 +25,7 @@ pub(crate) use self::{
     list::ListColumn,
     nulls::Nulls,
     plain::Plain,
+    shelf::Shelf,
     structure::{LABEL, Node, StructColumn},
     text::TextColumn,
 };
@@ -111,20 +113,20 @@ impl Column {
         Ok(match self {
             Self::Text(column) | Self::Json(column) => column.finish()?,
             Self::Bool(column) => {
-                let (values, nulls) = column.finish();
-                Arc::new(BooleanArray::new(values.into(), nulls))
+                let (values, nulls) = column.finish_bits();
+                Arc::new(BooleanArray::new(values, nulls))
             }
             Self::Int(column) => {
                 let (values, nulls) = column.finish();
-                Arc::new(Int64Array::try_new(values.into(), nulls)?)
+                Arc::new(Int64Array::try_new(values, nulls)?)
             }
             Self::Float(column) => {
                 let (values, nulls) = column.finish();
-                Arc::new(Float64Array::try_new(values.into(), nulls)?)
+                Arc::new(Float64Array::try_new(values, nulls)?)
             }
             Self::Time(column) => {
                 let (values, nulls) = column.finish();
-                Arc::new(TimestampMicrosecondArray::try_new(values.into(), nulls)?.with_data_type(data_type.clone()))
+                Arc::new(TimestampMicrosecondArray::try_new(values, nulls)?.with_data_type(data_type.clone()))
             }
             Self::Struct(column) => column.finish(len, data_type)?,
             Self::List(column) => column.finish(len, data_type)?,

@@ -1,14 +1,18 @@
 //! Values of a fixed width.
 
-use arrow::buffer::NullBuffer;
+use arrow::{
+    buffer::{BooleanBuffer, NullBuffer, ScalarBuffer},
+    datatypes::ArrowNativeType,
+};
 
-use super::{Nulls, room_after};
+use super::{Nulls, Shelf, room_after};
 
 /// Values, and which of them are null.
 #[derive(Debug, Default)]
 pub(crate) struct Plain<T> {
     values: Vec<T>,
     nulls: Nulls,
+    shelf: Shelf<T>,
 }
 
 impl<T: Copy + Default> Plain<T> {
@@ -43,11 +47,22 @@ impl<T: Copy + Default> Plain<T> {
         self.values.truncate(len);
         self.nulls.truncate(len);
     }
+}
 
-    pub(crate) fn finish(&mut self) -> (Vec<T>, Option<NullBuffer>) {
-        let room = Vec::with_capacity(room_after(self.values.len()));
-        let values = std::mem::replace(&mut self.values, room);
-        let nulls = self.nulls.finish(values.len());
-        (values, nulls)
+impl<T: ArrowNativeType> Plain<T> {
+    /// The rows, leaving none.
+    pub(crate) fn finish(&mut self) -> (ScalarBuffer<T>, Option<NullBuffer>) {
+        let (len, next) = (self.values.len(), self.shelf.take(room_after(self.values.len())));
+        let values = self.shelf.lend(std::mem::replace(&mut self.values, next));
+        (ScalarBuffer::new(values, 0, len), self.nulls.finish(len))
+    }
+}
+
+impl Plain<bool> {
+    /// The rows, leaving none.
+    pub(crate) fn finish_bits(&mut self) -> (BooleanBuffer, Option<NullBuffer>) {
+        let (bits, len) = (BooleanBuffer::from(self.values.as_slice()), self.values.len());
+        self.values.clear();
+        (bits, self.nulls.finish(len))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::{array::ArrayRef, buffer::ScalarBuffer};
 use pagemill_core::{Error, Result};
 
-use super::{Nulls, room_after};
+use super::{Nulls, Shelf, room_after};
 use crate::raw;
 
 /// The most bytes of a text that [`TextColumn::push_long`] takes.
@@ -18,11 +18,19 @@ pub(crate) struct TextColumn {
     /// One more than there are rows.
     offsets: Vec<i32>,
     nulls: Nulls,
+    data_shelf: Shelf<u8>,
+    offsets_shelf: Shelf<i32>,
 }
 
 impl Default for TextColumn {
     fn default() -> Self {
-        Self { data: Vec::new(), offsets: vec![0], nulls: Nulls::default() }
+        Self {
+            data: Vec::new(),
+            offsets: vec![0],
+            nulls: Nulls::default(),
+            data_shelf: Shelf::default(),
+            offsets_shelf: Shelf::default(),
+        }
     }
 }
 
@@ -134,12 +142,12 @@ impl TextColumn {
         if i32::try_from(self.data.len()).is_err() {
             return Err(Error::data("a batch with more than 2 GiB in one column"));
         }
-        let data = Vec::with_capacity(room_after(self.data.len()));
-        let data = std::mem::replace(&mut self.data, data);
-        let mut offsets = Vec::with_capacity(room_after(self.offsets.len()));
-        offsets.push(0);
-        let offsets = std::mem::replace(&mut self.offsets, offsets);
-        let nulls = self.nulls.finish(offsets.len() - 1);
-        Ok(Arc::new(raw::texts(offsets, data, nulls)))
+        let data = self.data_shelf.take(room_after(self.data.len()));
+        let data = self.data_shelf.lend(std::mem::replace(&mut self.data, data));
+        let (ends, mut next) = (self.offsets.len(), self.offsets_shelf.take(room_after(self.offsets.len())));
+        next.push(0);
+        let offsets = self.offsets_shelf.lend(std::mem::replace(&mut self.offsets, next));
+        let nulls = self.nulls.finish(ends - 1);
+        Ok(Arc::new(raw::texts(ScalarBuffer::new(offsets, 0, ends), data, nulls)))
     }
 }
