@@ -9,7 +9,7 @@ use arrow::{
 };
 use pagemill_core::{Error, Kind, Result};
 
-use super::{Column, Nulls, Shelf, StructColumn, room_after};
+use super::{Column, Nulls, Shelf, StructColumn};
 use crate::misfit::{Id, Ids};
 
 /// Elements end to end, where each row's end, and which rows are null.
@@ -78,10 +78,9 @@ impl ListColumn {
         debug_assert_eq!(self.len(), len);
         let DataType::List(field) = data_type else { return Err(Error::internal("a list column of another type")) };
         let items = self.item.finish(self.items(), field.data_type())?;
-        let (ends, mut next) = (self.offsets.len(), self.shelf.take(room_after(self.offsets.len())));
-        next.push(0);
-        let offsets = self.shelf.lend(std::mem::replace(&mut self.offsets, next));
-        let offsets = OffsetBuffer::new(ScalarBuffer::new(offsets, 0, ends));
+        let offsets = self.shelf.lend(&mut self.offsets);
+        self.offsets.push(0);
+        let offsets = OffsetBuffer::new(ScalarBuffer::new(offsets, 0, len + 1));
         Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, items, self.nulls.finish(len))?))
     }
 }

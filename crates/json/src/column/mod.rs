@@ -55,11 +55,6 @@ pub(crate) enum Column {
     LeftOut(LeftOut),
 }
 
-/// Room for as much as there was in the batch before, and a little more: the next one mostly takes about as much.
-fn room_after(len: usize) -> usize {
-    len + len / 8
-}
-
 /// Does the same to whichever kind of column it is.
 macro_rules! each {
     ($self:expr, $column:ident => $do:expr) => {

@@ -5,7 +5,7 @@ use arrow::{
     datatypes::ArrowNativeType,
 };
 
-use super::{Nulls, Shelf, room_after};
+use super::{Nulls, Shelf};
 
 /// Values, and which of them are null.
 #[derive(Debug, Default)]
@@ -52,9 +52,8 @@ impl<T: Copy + Default> Plain<T> {
 impl<T: ArrowNativeType> Plain<T> {
     /// The rows, leaving none.
     pub(crate) fn finish(&mut self) -> (ScalarBuffer<T>, Option<NullBuffer>) {
-        let (len, next) = (self.values.len(), self.shelf.take(room_after(self.values.len())));
-        let values = self.shelf.lend(std::mem::replace(&mut self.values, next));
-        (ScalarBuffer::new(values, 0, len), self.nulls.finish(len))
+        let len = self.values.len();
+        (ScalarBuffer::new(self.shelf.lend(&mut self.values), 0, len), self.nulls.finish(len))
     }
 }
 

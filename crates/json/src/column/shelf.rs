@@ -4,7 +4,10 @@
 //! the rows. An allocator gives that back to the thread that it was taken from, in pieces that fit nothing any more, and
 //! its heap grows; so the columns keep their memory themselves.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    ops::RangeBounds,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arrow::{
     buffer::Buffer,
@@ -33,19 +36,38 @@ impl<T> Default for Shelf<T> {
 }
 
 impl<T: ArrowNativeType> Shelf<T> {
-    /// An empty list with room for `room` values at least.
-    pub(crate) fn take(&self, room: usize) -> Vec<T> {
-        let mut list = lock(&self.0).waiting.pop().unwrap_or_default();
-        list.reserve_exact(room);
-        list
-    }
-
-    /// The values as a buffer, whose memory comes back when nobody has it any more.
-    pub(crate) fn lend(&self, values: Vec<T>) -> Buffer {
+    /// The values of `list` as a buffer, whose memory comes back when nobody has it any more. `list` is empty then, with room for
+    /// about as many as lists lately had.
+    ///
+    /// Batches are as large as may be, but for the last one of a page. So a list that is full goes away whole, and one that is not
+    /// is copied, and stays.
+    pub(crate) fn lend(&self, list: &mut Vec<T>) -> Buffer {
         let mut lists = lock(&self.0);
-        lists.lately = values.len().max(lists.lately - lists.lately / 8);
+        let len = list.len();
+        lists.lately = len.max(lists.lately - lists.lately / 8);
+        let values = if len > lists.lately / 2 {
+            let room = len + len / 8;
+            let next = lists.take(len..).unwrap_or_else(|| Vec::with_capacity(room));
+            std::mem::replace(list, next)
+        } else {
+            let mut values = lists.take(len..=2 * len).unwrap_or_else(|| Vec::with_capacity(len));
+            values.extend_from_slice(list);
+            list.clear();
+            if list.capacity() / 2 > lists.lately {
+                list.shrink_to(lists.lately);
+            }
+            values
+        };
         drop(lists);
         Buffer::from(Bytes::from_owner(Lent { values, home: Arc::clone(&self.0) }))
+    }
+}
+
+impl<T> Lists<T> {
+    /// One that waits and has a capacity within `bounds`.
+    fn take(&mut self, bounds: impl RangeBounds<usize>) -> Option<Vec<T>> {
+        let found = self.waiting.iter().position(|list| bounds.contains(&list.capacity()))?;
+        Some(self.waiting.swap_remove(found))
     }
 }
 
@@ -81,41 +103,56 @@ impl<T> Drop for Lent<T> {
 mod tests {
     use super::*;
 
+    fn list(len: u8, room: usize) -> Vec<u8> {
+        let mut list = Vec::with_capacity(room);
+        list.extend(0..len);
+        list
+    }
+
     #[test]
     fn memory_comes_back_once_nobody_has_it() {
-        let shelf = Shelf::<i64>::default();
-        let lent = shelf.lend(vec![1, -2, 3]);
+        let (shelf, mut values) = (Shelf::<i64>::default(), vec![1, -2, 3]);
+        let lent = shelf.lend(&mut values);
         assert_eq!(lent.typed_data::<i64>(), [1, -2, 3]);
+        assert!(values.is_empty() && values.capacity() >= 3);
         let (place, another) = (lent.as_ptr(), lent.slice(8));
         drop(lent);
         assert!(lock(&shelf.0).waiting.is_empty());
         drop(another);
-        let again = shelf.take(2);
-        assert_eq!((again.as_ptr().cast(), again.len()), (place, 0));
+        values.extend([4, 5, 6]);
+        let next = shelf.lend(&mut values);
+        assert_eq!(next.typed_data::<i64>(), [4, 5, 6]);
+        assert_eq!((values.as_ptr().cast(), values.len()), (place, 0));
     }
 
     #[test]
-    fn what_is_much_too_large_does_not_come_back() {
-        let shelf = Shelf::<u8>::default();
-        let list = |len: usize| {
-            let mut list = Vec::with_capacity(1_000);
-            list.resize(len, 1);
-            list
-        };
-        drop(shelf.lend(list(600)));
-        drop(shelf.lend(list(1)));
-        assert_eq!(lock(&shelf.0).waiting.len(), 2, "it is as large as others lately were");
-        for _ in 0..20 {
-            drop(shelf.lend(shelf.take(0)));
+    fn a_list_that_is_mostly_empty_stays() {
+        let (shelf, mut values) = (Shelf::default(), list(100, 100));
+        drop(shelf.lend(&mut values));
+        let (place, room) = (values.as_ptr(), values.capacity());
+        values.extend(list(10, 10));
+        let lent = shelf.lend(&mut values);
+        assert_eq!(lent.as_slice(), list(10, 10));
+        assert_eq!((values.as_ptr(), values.len(), values.capacity()), (place, 0, room));
+    }
+
+    #[test]
+    fn what_was_unusually_large_goes() {
+        let (shelf, mut values) = (Shelf::default(), list(200, 1_000));
+        drop(shelf.lend(&mut values));
+        for _ in 0..40 {
+            values.extend(list(5, 5));
+            drop(shelf.lend(&mut values));
         }
-        assert_eq!(shelf.take(0).capacity(), 0);
+        assert!(values.capacity() < 50, "{}", values.capacity());
+        assert!(lock(&shelf.0).waiting.iter().all(|list| list.capacity() < 500));
     }
 
     #[test]
     fn a_buffer_outlives_its_column() {
-        let shelf = Shelf::<i32>::default();
-        let lent = shelf.lend(vec![7]);
-        drop(shelf);
+        let (shelf, mut values) = (Shelf::<i32>::default(), vec![7]);
+        let lent = shelf.lend(&mut values);
+        drop((shelf, values));
         assert_eq!(lent.typed_data::<i32>(), [7]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{array::ArrayRef, buffer::ScalarBuffer};
 use pagemill_core::{Error, Result};
 
-use super::{Nulls, Shelf, room_after};
+use super::{Nulls, Shelf};
 use crate::raw;
 
 /// The most bytes of a text that [`TextColumn::push_long`] takes.
@@ -142,12 +142,10 @@ impl TextColumn {
         if i32::try_from(self.data.len()).is_err() {
             return Err(Error::data("a batch with more than 2 GiB in one column"));
         }
-        let data = self.data_shelf.take(room_after(self.data.len()));
-        let data = self.data_shelf.lend(std::mem::replace(&mut self.data, data));
-        let (ends, mut next) = (self.offsets.len(), self.offsets_shelf.take(room_after(self.offsets.len())));
-        next.push(0);
-        let offsets = self.offsets_shelf.lend(std::mem::replace(&mut self.offsets, next));
-        let nulls = self.nulls.finish(ends - 1);
-        Ok(Arc::new(raw::texts(ScalarBuffer::new(offsets, 0, ends), data, nulls)))
+        let len = self.len();
+        let data = self.data_shelf.lend(&mut self.data);
+        let offsets = ScalarBuffer::new(self.offsets_shelf.lend(&mut self.offsets), 0, len + 1);
+        self.offsets.push(0);
+        Ok(Arc::new(raw::texts(offsets, data, self.nulls.finish(len))))
     }
 }
