@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`decoder`](Decoder) | the loop: takes bytes, gives batches; at the end of a page, its envelope and its bad records |
 //! | `window` | holds the bytes that are being looked at, with what stage 1 says of them |
-//! | `scan` | stage 1: blocks of 64 bytes to bitmaps and an index of quotes and brackets, UTF-8 checked; one kernel per instruction set |
+//! | `scan` | stage 1: blocks of 64 bytes to bitmaps and an index of brackets and the ends of strings, UTF-8 checked; one kernel per instruction set |
 //! | `page` | framing: where the records are; the envelope around them |
 //! | `record` | stage 2: one record, walked along its schema straight into the columns; no tree, no tape |
 //! | `skip` | values that no column takes apart: checked just as strictly, and passed; or left out, and just passed |
@@ -12,7 +12,7 @@
 //! | `column` | the columns in the making, one file per shape |
 //! | `text`, `number`, `time` | exact scalars |
 //! | `raw` | the few unsafe functions besides the kernels |
-//! | `misfit`, `names` | counts of values outside their columns; names that may not come twice |
+//! | `extra`, `misfit`, `names` | `_extra` in the making; counts of values outside their columns; names that may not come twice |
 //!
 //! ```
 //! use bytes::Bytes;
@@ -31,6 +31,7 @@
 
 mod column;
 mod decoder;
+mod extra;
 mod misfit;
 mod names;
 mod number;

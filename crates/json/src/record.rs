@@ -1,11 +1,10 @@
 //! Stage 2: one record, walked along its declared schema straight into the columns.
 
-use std::cell::Cell;
-
 use pagemill_core::Reason;
 
 use crate::{
     column::{Column, LABEL, ListColumn, Node, StructColumn, TextColumn},
+    extra::{Label, Scope},
     misfit::{Counter, Id},
     names::{Mark, UnknownNames},
     number,
@@ -87,70 +86,6 @@ pub(crate) fn read(
         walk.aside.extra.clear();
     }
     Ok(Read { at: walk.t.at, next: walk.t.next, elements: walk.elements })
-}
-
-/// How a value is called in the `_extra` around it.
-#[derive(Clone, Copy)]
-enum Label<'a> {
-    /// `"name":`.
-    Member(&'a [u8]),
-    /// A position in a list.
-    Index(usize),
-}
-
-/// An object within `_extra`, which is begun only once there is something to write in it.
-struct Scope<'a> {
-    /// The object around it, and its name there; `None` for one with an `_extra` of its own.
-    outer: Option<(&'a Scope<'a>, Label<'a>)>,
-    /// Where it began: the position after its bracket.
-    begun: Cell<Option<usize>>,
-}
-
-impl<'a> Scope<'a> {
-    /// An object with an `_extra` of its own.
-    fn own() -> Self {
-        Self { outer: None, begun: Cell::new(None) }
-    }
-
-    /// The value of the member `label` of `outer`.
-    fn within(outer: &'a Scope<'a>, label: Label<'a>) -> Self {
-        Self { outer: Some((outer, label)), begun: Cell::new(None) }
-    }
-
-    /// Makes sure that it has begun; returns the position after its bracket.
-    #[cold]
-    fn begin(&self, extra: &mut Vec<u8>) -> usize {
-        self.begun.get().unwrap_or_else(|| {
-            if let Some((outer, label)) = self.outer {
-                outer.member(extra, label);
-            }
-            extra.push(b'{');
-            self.begun.set(Some(extra.len()));
-            extra.len()
-        })
-    }
-
-    /// Writes the beginning of a member, up to its colon.
-    #[cold]
-    fn member(&self, extra: &mut Vec<u8>, label: Label<'_>) {
-        if extra.len() > self.begin(extra) {
-            extra.push(b',');
-        }
-        match label {
-            Label::Member(name) => extra.extend_from_slice(name),
-            Label::Index(n) => extra.extend_from_slice(format!("\"{n}\":").as_bytes()),
-        }
-    }
-
-    /// Ends it, if it has begun.
-    #[inline]
-    fn end(&self, extra: &mut Vec<u8>) -> bool {
-        let begun = self.begun.get().is_some();
-        if begun {
-            extra.push(b'}');
-        }
-        begun
-    }
 }
 
 struct Walk<'a, 'b> {
@@ -501,7 +436,7 @@ impl Walk<'_, '_> {
         let around = std::mem::take(&mut self.any);
         self.members_within(object, row, &inner, depth)?;
         let any = std::mem::replace(&mut self.any, around);
-        if !any && inner.begun.get().is_none() {
+        if !any && !inner.has_begun() {
             // No column can tell it from null.
             inner.begin(&mut self.aside.extra);
             self.aside.counter.add(id, Reason::EmptyObject);
@@ -576,7 +511,7 @@ impl Walk<'_, '_> {
                 self.any = false;
                 self.members(items, row, &scope, depth)?;
                 let extra = &mut self.aside.extra;
-                if !self.any && scope.begun.get().is_none() {
+                if !self.any && !scope.has_begun() {
                     scope.begin(extra);
                     self.aside.counter.add(id, Reason::EmptyObject);
                 }
