@@ -46,7 +46,7 @@ pub(crate) struct WhichOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// Where the tables are
+    /// Where the tables are: what was given as --out
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) which: WhichOptions,
@@ -63,7 +63,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListFiles {
-    /// Where the tables are
+    /// Where the tables are: what was given as --out
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) which: WhichOptions,
@@ -77,7 +77,7 @@ pub(crate) struct ListFiles {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Where the tables are
+    /// Where the tables are: what was given as --out
     pub(crate) out: PathBuf,
     /// How long nothing must have changed in what is removed, such as 7d, 12h, 30m or 0
     #[arg(long, value_name = "AGE", default_value = "7d")]
@@ -92,8 +92,8 @@ pub(crate) struct Demo {
     /// How many members there are
     #[arg(long, default_value_t = 20_000)]
     pub(crate) members: u64,
-    /// Where the tables go
-    #[arg(long, default_value = "pagemill-demo")]
+    /// Where the tables go: a folder, or the URL of a prefix in an object store
+    #[arg(long, value_name = "PLACE", default_value = "pagemill-demo")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
@@ -106,8 +106,8 @@ pub(crate) struct Export {
     /// The integrated account to read
     #[arg(long, value_name = "ID")]
     pub(crate) account: String,
-    /// Where the tables go
-    #[arg(long, value_name = "DIR")]
+    /// Where the tables go: a folder, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix
+    #[arg(long, value_name = "PLACE")]
     pub(crate) out: PathBuf,
     /// A file that holds the API token, or - for standard input; otherwise the environment's TRUTO_API_TOKEN
     #[arg(long, value_name = "FILE")]
@@ -174,8 +174,8 @@ pub(crate) struct Convert {
     /// The integrated account that the pages are of
     #[arg(long, value_name = "ID")]
     pub(crate) account: Option<String>,
-    /// Where the tables go
-    #[arg(long, value_name = "DIR")]
+    /// Where the tables go: a folder, or s3://bucket/prefix, gs://bucket/prefix, az://container/prefix
+    #[arg(long, value_name = "PLACE")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
@@ -194,6 +194,10 @@ pub(crate) struct OutputOptions {
     /// Make a slot that is published already again, and replace each of its tables in one step
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Put objects without a condition, into a store that knows none. No two runs of a slot may ever overlap then: one would
+    /// take the other's place
+    #[arg(long)]
+    pub(crate) unsafe_single_writer: bool,
     /// Rows at which files end, at the end of a page: what a crash can cost
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) part_rows: u64,

@@ -2,15 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
-use pagemill::Error;
+use pagemill::{Error, escape::escape};
 use pagemill_sink::gc::{Attempt, Options, Verdict, collect};
 
-use crate::{args::Gc, show};
+use crate::{
+    args::Gc,
+    place::{Address, Place},
+    show, store,
+};
 
 /// Says what would be removed, or removes it.
 pub(crate) fn run(args: &Gc) -> anyhow::Result<()> {
     let options = Options { older_than: args.older_than.0, now: SystemTime::now(), remove: args.yes };
-    let attempts = collect(&args.out, &options)?;
+    let out = match Place::of(&args.out)? {
+        Place::Folder(folder) => folder,
+        Place::Store(address) => return run_store(&address, &options),
+    };
+    let attempts = collect(&out, &options)?;
     let mut text: String = attempts.iter().map(line).collect();
     let count = |wanted: fn(&Verdict) -> bool| attempts.iter().filter(|a| wanted(&a.verdict)).count();
     let failed = count(|v| matches!(v, Verdict::Failed(_)));
@@ -24,6 +32,20 @@ pub(crate) fn run(args: &Gc) -> anyhow::Result<()> {
         return Err(Error::io(format!("{failed} attempts could not be removed")).into());
     }
     Ok(())
+}
+
+/// The same in an object store, object by object. There is no lock that would show who is at work: age alone does.
+fn run_store(address: &Address, options: &Options) -> anyhow::Result<()> {
+    let since = options.now.checked_sub(options.older_than).unwrap_or(SystemTime::UNIX_EPOCH);
+    let gone = store::sweep(address, since, options.remove)?;
+    let done = if options.remove { "removed" } else { "would remove" };
+    let mut text: String = gone.iter().map(|url| format!("{done} {}\n", escape(url, usize::MAX))).collect();
+    text.push_str(&match (options.remove, gone.len()) {
+        (true, gone) => format!("{gone} objects removed\n"),
+        (false, 0) => "there is nothing to remove\n".to_owned(),
+        (false, gone) => format!("{gone} objects would be removed; say --yes to do it\n"),
+    });
+    show::print(&text)
 }
 
 fn line(attempt: &Attempt) -> String {

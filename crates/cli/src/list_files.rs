@@ -7,15 +7,19 @@ use pagemill_sink::{
 };
 use pagemill_verify::Which;
 
-use crate::{args::ListFiles, show};
+use crate::{args::ListFiles, place::Place, show, store};
 
 /// Prints a path a line, or JSON.
 pub(crate) fn run(args: &ListFiles) -> anyhow::Result<()> {
     let which = Which { dataset: args.which.dataset.clone(), slot: args.which.slot.clone() };
-    let mut listed = files(&LocalPublished::new(&args.out), &|run| which.picks(run))?;
+    let picks = |run: &_| which.picks(run);
+    let mut listed = match Place::of(&args.out)? {
+        Place::Folder(folder) => files(&LocalPublished::new(folder), &picks)?,
+        Place::Store(address) => files(&store::published(&address)?, &picks)?,
+    };
     if listed.is_empty() {
         return Err(Error::config("there is no manifest of what is asked for")
-            .advise("name the folder that was given as --out")
+            .advise("name the place that was given as --out")
             .into());
     }
     if let Some(table) = &args.table {

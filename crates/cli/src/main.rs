@@ -3,6 +3,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | `args` | what was typed |
+//! | `place` | where tables are: a folder, or a prefix in an object store |
+//! | `store` | object stores, as far as they were built in |
 //! | `plan` | what it means: sources, transforms, sinks and how they share the memory |
 //! | `run` | a pipeline from its start to its report, or to its end by a signal |
 //! | `show` | progress, the table at the end, the report as JSON; whatever is shown is escaped there |
@@ -15,18 +17,21 @@ mod args;
 mod exit;
 mod gc;
 mod list_files;
+mod place;
 mod plan;
 mod process;
 mod run;
 mod schema;
 mod show;
 mod simulate;
+mod store;
 mod verify;
 
 use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
+use tokio::task::block_in_place;
 
 fn main() -> ExitCode {
     process::keep_secrets();
@@ -66,9 +71,10 @@ async fn dispatch(command: Command, stopped_by: &run::StoppedBy) -> anyhow::Resu
         Command::Export(args) => run::export(*args, stopped_by).await,
         Command::Convert(args) => run::convert(args, stopped_by).await,
         Command::Schema(args) => schema::show(&args),
-        Command::Verify(args) => verify::run(&args),
-        Command::ListFiles(args) => list_files::run(&args),
-        Command::Gc(args) => gc::run(&args),
+        // They wait for a disk or a store where they are.
+        Command::Verify(args) => block_in_place(|| verify::run(&args)),
+        Command::ListFiles(args) => block_in_place(|| list_files::run(&args)),
+        Command::Gc(args) => block_in_place(|| gc::run(&args)),
         Command::Simulate(args) => simulate::serve(args, stopped_by).await,
     }
 }

@@ -16,7 +16,8 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 
 use crate::{
     args::{AtMost, FileFormat, OutputOptions, RequestOptions},
-    show,
+    place::Place,
+    show, store,
 };
 
 /// Memory with which nothing is less than it is by default.
@@ -159,10 +160,14 @@ pub(crate) fn pipeline(
         false => Box::new(Flatten::new(resource, account.clone())),
     };
     let format = format(output)?;
-    let sink = FileSink::new(out, format)
-        .overwrite(output.overwrite)
-        .rows_per_part(output.part_rows)
-        .bytes_per_part(output.part_size.0);
+    let sink = match Place::of(out)? {
+        Place::Folder(_) if output.unsafe_single_writer => {
+            return Err(Error::config("--unsafe-single-writer is for object stores").advise("leave it out").into());
+        }
+        Place::Folder(folder) => FileSink::new(folder, format),
+        Place::Store(address) => FileSink::to(store::sink(&address, output.unsafe_single_writer)?, format),
+    };
+    let sink = sink.overwrite(output.overwrite).rows_per_part(output.part_rows).bytes_per_part(output.part_size.0);
     let mut pipeline = Pipeline::new(source, transform, sink)
         .slot(output.slot.clone())
         .max_bad_records(output.max_bad_records)

@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::{IsTerminal, Write},
     path::Path,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -12,6 +14,7 @@ use pagemill::{
     Progress, Report,
     escape::{escape, is_harmful},
 };
+use pagemill_sink::AttemptId;
 use tokio::task::JoinHandle;
 
 /// A line on a terminal that is written anew, or a line in a log now and then.
@@ -85,7 +88,27 @@ pub(crate) fn lines(text: &str) {
 
 /// Writes a line to standard error, escaped; nobody need be listening.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", escape(text, LONGEST));
+    static SECRETS: LazyLock<Vec<String>> = LazyLock::new(|| secrets(std::env::vars_os()));
+    let _ = writeln!(std::io::stderr(), "{}", escape(&hidden(text, &SECRETS), LONGEST));
+}
+
+/// Secrets for object stores that the environment holds. What a store answers is shown when something went wrong, and a log has
+/// what its client writes there: neither is ours to vouch for.
+fn secrets(environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let secret = |name: &str| {
+        ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|whose| name.starts_with(whose))
+            && ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD", "CREDENTIAL"].iter().any(|what| name.contains(what))
+    };
+    let text = environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    // A short value is a word like any other, as those of emulators are, and a line without it could not be read.
+    let mut found: Vec<_> =
+        text.filter(|(name, value)| value.len() >= 8 && secret(name)).map(|(_, value)| value).collect();
+    found.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    found
+}
+
+fn hidden(text: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
 }
 
 /// Standard error, for a log: each write is a line.
@@ -159,6 +182,11 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
     let mut tables: Vec<(&str, u64, u64, u64, &str)> = Vec::new();
     for file in &report.receipt.files {
         let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // In an object store each attempt has its own, and a table may have files of several.
+        let folder = match folder.rsplit_once('/') {
+            Some((table, attempt)) if AttemptId::parse(attempt).is_some() => table,
+            _ => folder,
+        };
         match tables.iter_mut().find(|t| t.0 == file.table) {
             Some(table) => (table.1, table.2, table.3) = (table.1 + file.rows, table.2 + 1, table.3 + file.bytes),
             None => tables.push((&file.table, file.rows, 1, file.bytes, folder)),
@@ -205,4 +233,24 @@ fn as_text(report: &Report, out: &Path, elapsed: Duration) -> String {
     }
     text.push_str(&format!("published; see {}\n", word(&report.receipt.manifest)));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_stores_are_shown_nowhere() {
+        let environment = [
+            ("AWS_SECRET_ACCESS_KEY", "SECRET+1/2="),
+            ("AWS_SESSION_TOKEN", "SECRET+1/2=longer"),
+            ("AZURE_STORAGE_SAS_KEY", "sv=1&sig=SECRET"),
+            ("AWS_ACCESS_KEY_ID", "short"),
+            ("AWS_ENDPOINT", "http://127.0.0.1:1"),
+            ("SOME_KEY", "not of a store"),
+        ];
+        let secrets = secrets(environment.into_iter().map(|(name, value)| (name.into(), value.into())));
+        let said = "SECRET+1/2=longer SECRET+1/2= ?sv=1&sig=SECRET short http://127.0.0.1:1 not of a store";
+        assert_eq!(hidden(said, &secrets), "*** *** ?*** short http://127.0.0.1:1 not of a store");
+    }
 }

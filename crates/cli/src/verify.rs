@@ -1,23 +1,26 @@
 //! Whether what was published is still what was written.
 
 use pagemill::{Error, ErrorKind};
-use pagemill_sink::LocalPublished;
+use pagemill_sink::{LocalPublished, Published};
 use pagemill_verify::{Rebuild, Report, Severity, Which, verify};
 
-use crate::{args::Verify, plan, show};
+use crate::{args::Verify, place::Place, plan, show, store};
 
 /// Checks, reports a finding a line, and fails when something is wrong.
 pub(crate) fn run(args: &Verify) -> anyhow::Result<()> {
-    let published = LocalPublished::new(&args.out);
+    let published: Box<dyn Published> = match Place::of(&args.out)? {
+        Place::Folder(folder) => Box::new(LocalPublished::new(folder)),
+        Place::Store(address) => Box::new(store::published(&address)?),
+    };
     let which = Which { dataset: args.which.dataset.clone(), slot: args.which.slot.clone() };
     let rebuild = match args.resource.as_deref().filter(|_| !args.rebuild.is_empty()) {
         None => None,
         Some(name) => Some(Rebuild::new(&plan::resource(name)?, &args.rebuild)?),
     };
-    let mut report = verify(&published, &which)?;
+    let mut report = verify(&*published, &which)?;
     // Tables that are damaged differ from their pages; that says nothing new.
     if let Some(rebuild) = rebuild.filter(|_| report.worst() != Some(Severity::Damage)) {
-        rebuild.compare(&published, &which, &mut report)?;
+        rebuild.compare(&*published, &which, &mut report)?;
     }
     show::print(&if args.json { json(&report) } else { text(&report, !args.rebuild.is_empty()) })?;
     let wrong = report.findings.iter().filter(|f| f.severity == Severity::Damage).count() as u64 + report.more;

@@ -1,16 +1,19 @@
 //! Calls on the store: each tried a few times, with errors that say what was done to which object.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{
-    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
-    multipart::MultipartStore, path::Path,
+    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload, UpdateVersion, multipart::MultipartStore, path::Path,
 };
 use pagemill_core::{Error, ErrorKind, Result};
 use pagemill_sink::manifest::hex;
 use sha2::{Digest, Sha256};
+
+/// Bytes that are read at a time where an object is hashed.
+const STEP: u64 = 8 << 20;
 
 /// What an object store has to be able to do: objects, and uploads in pieces that a later run can end.
 pub trait Remote: ObjectStore + MultipartStore {}
@@ -46,6 +49,10 @@ pub(crate) enum Created {
 }
 
 impl Calls {
+    pub(crate) fn new(store: Arc<dyn Remote>, name: String) -> Self {
+        Self { store, name, tries: 3, pause: Duration::from_millis(500), single_writer: false }
+    }
+
     /// Makes a call until it succeeds, fails for good, or was tried often enough.
     async fn retry<T, F>(&self, call: impl Fn() -> F) -> Result<T, StoreError>
     where
@@ -113,33 +120,48 @@ impl Calls {
         }
     }
 
-    /// The length and the SHA-256, in lower-case hexadecimal, of what is stored; `None` when there is nothing.
-    pub(crate) async fn hash(&self, key: &Path) -> Result<Option<(u64, String)>> {
+    /// The SHA-256, in lower-case hexadecimal, of what is stored; `None` when it is not there, or not of `size` bytes.
+    ///
+    /// It is read piece by piece: a client gives every answer the same time, however large it is.
+    pub(crate) async fn hash(&self, key: &Path, size: u64) -> Result<Option<String>> {
+        let Some(about) = self.about(key).await?.filter(|about| about.size == size) else { return Ok(None) };
+        let mut hash = Sha256::new();
+        let mut at = 0;
+        while at < size {
+            let upto = size.min(at + STEP);
+            hash.update(self.range(key, at..upto, about.e_tag.as_deref()).await?);
+            at = upto;
+        }
+        Ok(Some(hex(&hash.finalize())))
+    }
+
+    /// Some bytes of an object that has them; of the version `e_tag`, if that is given.
+    pub(crate) async fn range(&self, key: &Path, range: Range<u64>, e_tag: Option<&str>) -> Result<Bytes> {
         let call = || async {
-            let found = self.store.get(key).await?;
-            let (size, mut stream) = (found.meta.size, found.into_stream());
-            let (mut hash, mut bytes) = (Sha256::new(), 0u64);
-            while let Some(piece) = stream.try_next().await? {
-                hash.update(&piece);
-                bytes += piece.len() as u64;
-            }
-            whole(size, bytes)?;
-            Ok((bytes, hex(&hash.finalize())))
+            let options = GetOptions {
+                range: Some(GetRange::Bounded(range.clone())),
+                if_match: e_tag.map(str::to_owned),
+                ..GetOptions::default()
+            };
+            let bytes = self.store.get_opts(key, options).await?.bytes().await?;
+            whole(range.end - range.start, bytes.len() as u64)?;
+            Ok(bytes)
         };
-        match self.retry(call).await {
+        self.retry(call).await.map_err(|e| self.failed("read", key, e))
+    }
+
+    /// What is known of an object; `None` when there is none.
+    pub(crate) async fn about(&self, key: &Path) -> Result<Option<ObjectMeta>> {
+        match self.retry(|| self.store.head(key)).await {
             Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed("read", key, error)),
-            Ok(found) => Ok(Some(found)),
+            Err(error) => Err(self.failed("look at", key, error)),
+            Ok(meta) => Ok(Some(meta)),
         }
     }
 
     /// The size of an object; `None` when there is none.
     pub(crate) async fn size(&self, key: &Path) -> Result<Option<u64>> {
-        match self.retry(|| self.store.head(key)).await {
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed("look at", key, error)),
-            Ok(meta) => Ok(Some(meta.size)),
-        }
+        Ok(self.about(key).await?.map(|about| about.size))
     }
 
     /// Puts an object that only this attempt writes, always with the same bytes.
@@ -158,19 +180,23 @@ impl Calls {
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let put = || self.store.put_opts(key, bytes.clone().into(), options.clone());
-        match self.retry(put).await {
-            Ok(_) => Ok(Created::Now),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
-                match self.get(key, bytes.len() as u64).await {
-                    Ok(Some(found)) if found.bytes == *bytes => Ok(Created::Now),
-                    _ => Ok(Created::Taken),
-                }
-            }
-            Err(error) => match self.get(key, bytes.len() as u64).await {
+        let mut tried = 1;
+        loop {
+            let error = match self.retry(put).await {
+                Ok(_) => return Ok(Created::Now),
+                Err(error) => error,
+            };
+            let there = self.get(key, bytes.len() as u64).await;
+            let taken = matches!(error, StoreError::AlreadyExists { .. } | StoreError::Precondition { .. });
+            match there {
                 // Only the answer was lost.
-                Ok(Some(found)) if found.bytes == *bytes => Ok(Created::Now),
-                _ => Err(self.failed("create", key, error)),
-            },
+                Ok(Some(found)) if found.bytes == *bytes => return Ok(Created::Now),
+                // A conflict with a put that came to nothing, which may be an earlier one of ours.
+                Ok(None) if taken && tried < self.tries => self.wait(tried).await,
+                _ if taken => return Ok(Created::Taken),
+                _ => return Err(self.failed("create", key, error)),
+            }
+            tried += 1;
         }
     }
 
@@ -291,20 +317,60 @@ pub(crate) fn is_final(error: &StoreError) -> bool {
     ) || is_denied(error)
 }
 
-/// What the store said, fit to be shown: without control characters, and not all of it.
+/// What the store said, fit to be shown: without control characters, not all of it, and without what may be a secret.
+///
+/// A URL loses its query, which may be signed. Of an error in XML only code and message are left: what else there is may repeat the
+/// request, with its signature and session token.
 #[derive(Debug)]
-pub(crate) struct Cause(String);
+pub struct Cause(String);
 
 impl Cause {
     const LONGEST: usize = 400;
 
-    pub(crate) fn new(error: &StoreError) -> Self {
-        let mut text: String = error.to_string().chars().take(Self::LONGEST).flat_map(escape).collect();
+    /// What is shown of an error.
+    #[must_use]
+    pub fn new(error: &StoreError) -> Self {
+        let text = without_queries(&without_markup(&error.to_string()));
+        let mut text: String = text.chars().take(Self::LONGEST).flat_map(escape).collect();
         if text.len() > Self::LONGEST {
             text.push_str(" ...");
         }
         Self(text)
     }
+}
+
+/// An error in XML as its code and its message.
+fn without_markup(text: &str) -> String {
+    let Some(from) = text.find("<?xml").or_else(|| text.find("<Error")) else { return text.to_owned() };
+    let (before, xml) = text.split_at(from);
+    let element = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner)
+    };
+    let said: Vec<_> = [element("Code"), element("Message")].into_iter().flatten().collect();
+    format!("{before}{}", said.join(": "))
+}
+
+/// URLs without what follows their path.
+fn without_queries(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        let end = url.find(|c: char| c.is_whitespace() || "\"'<>()".contains(c)).unwrap_or(url.len());
+        let (url, behind) = url.split_at(end);
+        shown.push_str(before);
+        // What stands before an @ may be a password.
+        let (host, path) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
+        shown.push_str(host.rsplit_once('@').map_or(host, |(_, host)| host));
+        match path.find(['?', '#']) {
+            Some(query) => shown.extend([path.split_at(query).0, "?..."]),
+            None => shown.push_str(path),
+        }
+        rest = behind;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// What a terminal or a log could take for anything but text, escaped.
@@ -321,3 +387,25 @@ impl fmt::Display for Cause {
 }
 
 impl std::error::Error for Cause {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_said_is_shown_without_what_may_be_a_secret() {
+        let shown =
+            |text: &str| Cause::new(&StoreError::Generic { store: "S3", source: text.to_owned().into() }).to_string();
+        let signed =
+            "cannot get https://k:SECRET@host/c/a.json?sv=1&sig=SECRET: 403; (http://h/x#SECRET) http://h?sig=SECRET";
+        let text = shown(signed);
+        assert!(text.contains("https://host/c/a.json?...") && text.contains("403; (http://h/x?...)"), "{text}");
+        let xml = "403 Forbidden: <?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>Check it</Message>\
+                   <CanonicalRequest>x-amz-security-token:SECRET</CanonicalRequest></Error>";
+        assert!(shown(xml).ends_with("403 Forbidden: SignatureDoesNotMatch: Check it"), "{}", shown(xml));
+        for text in [signed, xml, "at http://u:SECRET@h", "x://?SECRET"] {
+            assert!(!shown(text).contains("SECRET"), "{}", shown(text));
+        }
+        assert_eq!(without_queries("nothing? of the kind: a://b c"), "nothing? of the kind: a://b c");
+    }
+}

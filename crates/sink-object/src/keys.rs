@@ -15,7 +15,7 @@
 
 use object_store::path::Path;
 use pagemill_core::{Error, Result, Run, Slot, TableName};
-use pagemill_sink::AttemptId;
+use pagemill_sink::{AttemptId, list::RunKey};
 
 /// The keys of one run key.
 #[derive(Clone, Debug)]
@@ -37,8 +37,13 @@ pub(crate) enum Entry {
 impl Keys {
     /// The keys of `run` below `prefix`, which may be empty.
     pub(crate) fn new(prefix: &str, run: &Run) -> Result<Self> {
+        Self::of(prefix, &run.dataset, run.slot.as_ref())
+    }
+
+    /// The same, by the names.
+    pub(crate) fn of(prefix: &str, dataset: &TableName, slot: Option<&Slot>) -> Result<Self> {
         let prefix = check_prefix(prefix)?;
-        Ok(Self { prefix, dataset: run.dataset.clone(), slot: run.slot.clone() })
+        Ok(Self { prefix, dataset: dataset.clone(), slot: slot.cloned() })
     }
 
     /// The dataset and the slot, such as `members/dt=2026-11-23`.
@@ -141,6 +146,27 @@ impl Keys {
         let (attempt, name) = key.as_ref().strip_prefix(home.as_ref())?.strip_prefix('/')?.split_once('/')?;
         (name.starts_with("part-") && !name.contains('/')).then(|| AttemptId::parse(attempt)).flatten()
     }
+}
+
+/// Where everything but the tables is.
+pub(crate) fn below_staging(prefix: &str) -> Result<Path> {
+    path(format!("{}.pagemill", check_prefix(prefix)?))
+}
+
+/// The run key that a key below it is of, and whether it is the manifest's; `None` when it is none of ours.
+pub(crate) fn run_of(prefix: &str, key: &Path) -> Option<(RunKey, bool)> {
+    let below = below_staging(prefix).ok()?;
+    let (dataset, rest) = key.as_ref().strip_prefix(below.as_ref())?.strip_prefix('/')?.split_once('/')?;
+    let (slot, manifest) = match rest.strip_suffix("/manifest.json") {
+        Some(slot) => (slot, true),
+        None => {
+            let (home, attempt) = rest.rsplit_once('/')?.0.rsplit_once('/')?;
+            AttemptId::parse(attempt)?;
+            (home, false)
+        }
+    };
+    let slot = if slot == "_" { None } else { Some(Slot::new(slot).ok()?) };
+    Some((RunKey { dataset: TableName::new(dataset).ok()?, slot }, manifest))
 }
 
 fn path(text: String) -> Result<Path> {

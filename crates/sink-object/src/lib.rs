@@ -11,6 +11,7 @@
 //! | `upload` | a part on its way, in pieces |
 //! | `publish` | the commit: one conditional put |
 //! | `sweep` | removing what attempts have left |
+//! | [`published`](ObjectPublished) | what is published, for readers |
 //! | `calls` | calls, each tried a few times |
 //!
 //! # What a reader sees
@@ -39,9 +40,11 @@ mod attempt;
 mod calls;
 mod keys;
 mod publish;
+mod published;
 mod store;
 mod sweep;
 mod upload;
 
-pub use calls::Remote;
+pub use calls::{Cause, Remote};
+pub use published::ObjectPublished;
 pub use store::ObjectSink;

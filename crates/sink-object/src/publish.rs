@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The largest manifest that is read.
-const LIMIT: u64 = 256 << 20;
+pub(crate) const LIMIT: u64 = 256 << 20;
 
 /// Times that a manifest is read until two readings agree.
 const READINGS: u32 = 4;

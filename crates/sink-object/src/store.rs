@@ -50,6 +50,16 @@ pub struct ObjectSink {
     run: Option<Running>,
 }
 
+/// A runtime with one thread.
+pub(crate) fn start_runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("pagemill-upload")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::io("cannot start a thread").because(e))
+}
+
 /// An attempt at work.
 struct Running {
     keys: Keys,
@@ -87,8 +97,7 @@ impl ObjectSink {
 
     /// As [`new`](Self::new), of a store that others have as well.
     pub fn shared(store: Arc<dyn Remote>, name: impl Into<String>, prefix: impl Into<String>) -> Self {
-        let calls =
-            Calls { store, name: name.into(), tries: 3, pause: Duration::from_millis(500), single_writer: false };
+        let calls = Calls::new(store, name.into());
         Self {
             calls,
             prefix: prefix.into(),
@@ -169,12 +178,7 @@ impl ObjectSink {
         match &mut self.runtime {
             Some(runtime) => Ok(runtime),
             none => {
-                let made = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(1)
-                    .thread_name("pagemill-upload")
-                    .enable_all()
-                    .build()
-                    .map_err(|e| Error::io("cannot start a thread").because(e))?;
+                let made = start_runtime()?;
                 Ok(none.insert(made))
             }
         }
@@ -293,8 +297,9 @@ async fn prove_conditions(calls: &Calls, keys: &Keys, id: AttemptId, update: boo
     calls.create(&key, &Bytes::from_static(b"1\n")).await?;
     if !refuses(calls, &key, PutMode::Create).await? {
         let what = "create an object only if there is none";
-        return Err(unconditional(calls, what)
-            .advise("use another store; or, if no two runs of a slot ever overlap, say so with unsafe_single_writer"));
+        return Err(unconditional(calls, what).advise(
+            "use another store; or, if no two runs of a slot ever overlap, say so with --unsafe-single-writer",
+        ));
     }
     if update {
         let Some(first) = calls.get(&key, 2).await? else {
@@ -384,7 +389,7 @@ async fn keep_whole_segments(calls: &Calls, keys: &Keys, attempt: &mut Attempt) 
     for segment in 0..attempt.journal.len() {
         for part in attempt.journal.parts_of(segment)? {
             let key = keys.part(attempt.owner(segment), &part.table, &part.name)?;
-            if calls.hash(&key).await? != Some((part.bytes, part.sha256)) {
+            if calls.hash(&key, part.bytes).await? != Some(part.sha256) {
                 tracing::warn!(key = %key, "a part is not what its journal says");
                 attempt.journal.truncate(segment);
                 return Ok(());
@@ -547,12 +552,11 @@ impl Store for ObjectSink {
             };
             upload.finish(calls, &ahead).await?;
             let key = upload.key().clone();
-            let size = calls.size(&key).await?;
-            let hash = match read_back && size == Some(part.bytes) {
-                true => calls.hash(&key).await?.map(|(_, hash)| hash),
-                false => Some(part.sha256.clone()),
+            let whole = match read_back {
+                true => calls.hash(&key, part.bytes).await?.as_ref() == Some(&part.sha256),
+                false => calls.size(&key).await? == Some(part.bytes),
             };
-            if size != Some(part.bytes) || hash.as_ref() != Some(&part.sha256) {
+            if !whole {
                 return Err(Error::io(format!("{} is not as it was written", calls.url(&key)))
                     .advise("run it again, which will go on from the parts before it"));
             }

@@ -93,6 +93,14 @@ pub trait Published: Send + Sync {
     /// [`Io`](ErrorKind::Io) when it cannot be read.
     fn manifest(&self, run: &RunKey) -> Result<Vec<u8>>;
 
+    /// Reads the bytes of a run's manifest, by the rules of this kind of store.
+    ///
+    /// # Errors
+    /// [`Data`](ErrorKind::Data) when it is not one, or names files where there can be none.
+    fn parse(&self, run: &RunKey, bytes: &[u8]) -> Result<Manifest> {
+        parse_manifest(run, bytes)
+    }
+
     /// Where that manifest is.
     fn manifest_place(&self, run: &RunKey) -> String;
 
@@ -118,7 +126,7 @@ pub trait Published: Send + Sync {
     fn unfinished(&self, run: &RunKey, manifest: &Manifest) -> Result<Option<Unfinished>>;
 }
 
-/// Reads the bytes of a run's manifest.
+/// Reads the bytes of a run's manifest on a local disk.
 ///
 /// # Errors
 /// As [`Manifest::from_bytes`].
@@ -146,7 +154,7 @@ pub struct Listed {
 pub fn files(published: &dyn Published, which: &dyn Fn(&RunKey) -> bool) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for run in published.runs()?.into_iter().filter(which) {
-        let manifest = parse_manifest(&run, &published.manifest(&run)?)?;
+        let manifest = published.parse(&run, &published.manifest(&run)?)?;
         if let Some(unfinished) = published.unfinished(&run, &manifest)?.filter(|u| !u.tables.is_empty()) {
             return Err(unfinished_error(&run, &unfinished));
         }

@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use pagemill_core::{Error, FileEntry, Result, Slot, TableName, TableSchema};
 use pagemill_sink::{
     Manifest,
-    list::{Opened, Published, RunKey, parse_manifest},
+    list::{Opened, Published, RunKey},
     manifest::{ColumnEntry, TableEntry},
     seal::{self, Seal},
 };
@@ -57,8 +57,9 @@ impl Which {
 pub fn verify(published: &dyn Published, which: &Which) -> Result<Report> {
     let runs: Vec<_> = published.runs()?.into_iter().filter(|run| which.picks(run)).collect();
     if runs.is_empty() {
-        return Err(Error::config("there is no manifest of what is asked for")
-            .advise("name the folder that was given as --out"));
+        return Err(
+            Error::config("there is no manifest of what is asked for").advise("name the place that was given as --out")
+        );
     }
     let mut report = Report::default();
     let mut known = Known::default();
@@ -93,7 +94,7 @@ fn manifest(published: &dyn Published, run: &RunKey, report: &mut Report) -> Opt
         );
         return None;
     }
-    let manifest = match parse_manifest(run, &bytes) {
+    let manifest = match published.parse(run, &bytes) {
         Ok(manifest) => manifest,
         Err(error) => {
             report.damage(&place, said(&error));
@@ -145,7 +146,7 @@ impl Known {
         if !strangers.is_empty() {
             // A run may have been published while the others were looked at.
             for run in published.runs()?.into_iter().filter(|run| !self.seen.contains(&run.to_string())) {
-                let manifest = published.manifest(&run).and_then(|bytes| parse_manifest(&run, &bytes));
+                let manifest = published.manifest(&run).and_then(|bytes| published.parse(&run, &bytes));
                 self.files.extend(manifest.into_iter().flat_map(|m| m.files).map(|file| file.path));
             }
             strangers.retain(|path| !self.files.contains(path));

@@ -25,7 +25,7 @@ use arrow::{
 use pagemill_core::{Error, Resource, Result, quarantine};
 use pagemill_sink::{
     Manifest,
-    list::{Published, RunKey, parse_manifest},
+    list::{Published, RunKey},
 };
 
 use crate::{
@@ -75,7 +75,7 @@ impl Rebuild {
                     .advise(format!("name one with --dataset and --slot: {}", names.join(", "))));
             }
         };
-        let manifest = parse_manifest(run, &published.manifest(run)?)?;
+        let manifest = published.parse(run, &published.manifest(run)?)?;
         let dropped = manifest.config.get("dropped").map(String::as_str).unwrap_or_default();
         let fields = dropped.split(',').filter(|name| !name.is_empty());
         let resource = fields.into_iter().try_fold(self.resource.clone(), Resource::without)?;
