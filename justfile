@@ -76,9 +76,10 @@ power cuts="100":
 # Exports to moto's S3 and to Azurite through a proxy that goes wrong with each request in turn, killed, racing; needs npm.
 objects *OPTIONS:
     test -d target/venv-objects || python3 -m venv target/venv-objects
-    target/venv-objects/bin/pip install --quiet 'moto[server]' boto3 duckdb fsspec pyarrow
+    target/venv-objects/bin/pip install --quiet 'moto[server]' boto3 duckdb pyarrow
     test -d target/azurite || npm install --silent --prefix target/azurite azurite
     cargo build --release --locked -p pagemill-cli --features cloud
+    cargo test --release --locked -p pagemill-cli --features cloud --test stores
     target/venv-objects/bin/python tests/python/objects.py target/release/pagemill target/azurite/node_modules/.bin/azurite-blob {{OPTIONS}}
 
 clock:

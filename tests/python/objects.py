@@ -12,7 +12,7 @@ race   Sixteen processes for one slot: one publishes, the others say so, or that
 hold   A run is stopped at work, or its manifest is held on the way, until another has published; then it goes on, and must lose.
 blind  The proxy takes the conditions out of all requests: refused, but with --unsafe-single-writer.
 
-What is read is what `pagemill list-files` says. Needs moto[server], boto3, duckdb, fsspec, pyarrow.
+What is read is what `pagemill list-files` says. Needs moto[server], boto3, duckdb, pyarrow.
 """
 
 import argparse
@@ -38,9 +38,9 @@ import urllib.parse
 
 import boto3
 import duckdb
+import pyarrow.dataset
 import pyarrow.fs
 import pyarrow.parquet
-from fsspec.implementations.arrow import ArrowFSWrapper
 
 ACCOUNT = "62f44730-dd91-461e-bd6a-aedd9e0ad79d"
 AZURE = "devstoreaccount1"
@@ -205,8 +205,8 @@ class S3:
         return {upload["UploadId"]: len(self.client.list_parts(Bucket="lake", Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", [])) for upload in found}
 
     def forget(self, prefix):
-        for key in self.keys(prefix):
-            self.client.delete_object(Bucket="lake", Key=key)
+        if keys := self.keys(prefix):
+            self.client.delete_objects(Bucket="lake", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
         for upload in self.client.list_multipart_uploads(Bucket="lake").get("Uploads", []):
             if upload["Key"].startswith(prefix):
                 self.client.abort_multipart_upload(Bucket="lake", Key=upload["Key"], UploadId=upload["UploadId"])
@@ -239,16 +239,6 @@ class Azure:
     def forget(self, prefix):
         for key in self.keys(prefix):
             self.fs.delete_file(f"lake/{key}")
-
-
-class ForDuckDB(ArrowFSWrapper):
-    """Has DuckDB read by its own code what pyarrow fetches."""
-
-    protocol = "store"
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return path.removeprefix("store://")
 
 
 def free_port():
@@ -322,43 +312,49 @@ class Place:
 
     def direct(self, *command):
         environment = {**PLAIN, **self.store.environment(f"http://127.0.0.1:{self.store.port}")}
-        return subprocess.run([self.pagemill, *command], check=True, capture_output=True, text=True, env=environment).stdout
+        done = subprocess.run([self.pagemill, *command], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, (command, done.returncode, done.stdout, done.stderr)
+        return done.stdout
 
-    def files(self, table, slot="dt=1"):
-        listed = json.loads(self.direct("list-files", self.url, "--table", table, "--slot", slot, "--json"))
-        return [file["path"].removeprefix(f"{self.store.scheme}://") for file in listed]
+    def listed(self, *more):
+        return json.loads(self.direct("list-files", self.url, "--json", *more))
 
-    def by_pyarrow(self, slot="dt=1"):
+    def path(self, file):
+        return file["path"].removeprefix(f"{self.store.scheme}://")
+
+    def check(self, slot="dt=1", listed=None):
+        """Reads the members of a slot by pyarrow and by DuckDB, each for itself, and compares them with the ledger."""
+        listed = listed or self.listed("--slot", slot)
+        paths = [self.path(file) for file in listed if file["table"] == "members" and file["slot"] == slot]
         rows = []
-        for path in self.files("members", slot):
-            table = pyarrow.parquet.read_table(path, columns=["_extra", "id", "_row"], filesystem=self.store.fs, partitioning=None)
-            for extra, id_, row in zip(*(table.column(name).to_pylist() for name in ("_extra", "id", "_row"))):
-                stamp = json.loads(extra)["ledger"]
-                rows.append((stamp["page"], stamp["idx"], stamp["serve"], id_, row))
-        return rows
+        with tempfile.TemporaryDirectory() as copies:
+            for at, path in enumerate(paths):
+                with self.store.fs.open_input_stream(path) as file:
+                    pathlib.Path(copies, f"{at:05}").write_bytes(file.read())
+                table = pyarrow.parquet.read_table(pathlib.Path(copies, f"{at:05}"), columns=["_extra", "id", "_row"])
+                for extra, id_, row in zip(*(table.column(name).to_pylist() for name in ("_extra", "id", "_row"))):
+                    stamp = json.loads(extra)["ledger"]
+                    rows.append((stamp["page"], stamp["idx"], stamp["serve"], id_, row))
+            check(rows, self.source)
+            query = """SELECT CAST(_extra->>'$.ledger.page' AS BIGINT), CAST(_extra->>'$.ledger.idx' AS BIGINT),
+                              CAST(_extra->>'$.ledger.serve' AS BIGINT), id, _row
+                FROM read_parquet(?, file_row_number=true) ORDER BY filename, file_row_number"""
+            check(duckdb.connect().execute(query, [f"{copies}/*"]).fetchall(), self.source)
+        return paths
 
-    def by_duckdb(self, slot="dt=1"):
-        # One thread: a file of a file system in Python has one place that is read from.
-        connection = duckdb.connect(config={"threads": 1})
-        connection.register_filesystem(ForDuckDB(self.store.fs))
-        return connection.execute(
-            """SELECT CAST(_extra->>'$.ledger.page' AS BIGINT), CAST(_extra->>'$.ledger.idx' AS BIGINT),
-                      CAST(_extra->>'$.ledger.serve' AS BIGINT), id, _row
-            FROM read_parquet(?, hive_partitioning=false) ORDER BY _row""",
-            [[f"store://{path}" for path in self.files("members", slot)]],
-        ).fetchall()
+    def readers(self, slot):
+        """As the README says."""
+        paths = [self.path(file) for file in self.listed("--table", "members", "--slot", slot)]
+        members = pyarrow.dataset.dataset(paths, filesystem=self.store.fs)
+        assert members.to_table(columns=["id"]).num_rows == self.source.members
+        assert duckdb.sql("SELECT count(*), count(DISTINCT _row) FROM members").fetchall() == [(self.source.members,) * 2]
 
-    def check(self, slot="dt=1", both=True):
-        check(self.by_pyarrow(slot), self.source)
-        if both:
-            check(self.by_duckdb(slot), self.source)
-
-    def left(self):
+    def left(self, listed=None):
         """What is there beside manifests and the files that they name, after `gc`; and uploads that were begun and not ended."""
         self.direct("gc", self.url, "--older-than", "0", "--yes")
-        files = json.loads(self.direct("list-files", self.url, "--json"))
-        named = {file["path"].removeprefix(f"{self.store.scheme}://lake/") for file in files}
-        slots = {(file["dataset"], file["slot"] or "_") for file in files}
+        listed = listed or self.listed()
+        named = {self.path(file).removeprefix("lake/") for file in listed}
+        slots = {(file["dataset"], file["slot"] or "_") for file in listed}
         named |= {f"{self.prefix}.pagemill/{dataset}/{slot}/manifest.json" for dataset, slot in slots}
         there = self.store.keys(self.prefix)
         assert named <= there, f"lost: {named - there}"
@@ -410,11 +406,12 @@ def grid(pagemill, store, sources, counts, workers):
             proxy.reset(kind, at)
             codes, _ = until_published(place, proxy, *more)
             assert proxy.hit, "there was no such request"
-            place.check()
-            left, uploads = place.left()
+            listed = place.listed()
+            place.check(listed=listed)
+            left, uploads = place.left(listed)
             assert not left, f"left behind: {left}"
-            begun = "?uploads" in proxy.hit and kind in ("lost", "kill-after")
-            # Nobody was told the name of an upload whose beginning was not answered. It holds nothing.
+            # Nobody knows the name of an upload whose beginning was not answered, or that was killed before it noted it. It holds nothing.
+            begun = "?uploads" in proxy.hit and kind in ("lost", "kill-after") or "/upload-" in proxy.hit and kind == "kill-before"
             assert not any(uploads.values()) and (begun or not uploads), f"left behind: {uploads}, {proxy.hit}"
             return kind, codes, len(uploads)
         except Exception as error:
@@ -425,6 +422,8 @@ def grid(pagemill, store, sources, counts, workers):
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for kind, codes, uploads in pool.map(one, cases):
+            if counts[f"{store.name}: cases"] % 100 == 99:
+                print(f"  {store.name}: {counts[f'{store.name}: cases'] + 1} of {len(cases)} cases", flush=True)
             counts[f"{store.name}: cases"] += 1
             counts[f"{store.name}: cases of {kind}"] += 1
             counts[f"{store.name}: cases that took a second run"] += len(codes) > 1
@@ -445,7 +444,7 @@ def kill(pagemill, store, source, counts, wanted, rng):
             began = time.monotonic()
             process = place.start(proxy.url, "--part-rows", "60", slot=slot)
             try:
-                wait = None if slots == 0 or kills >= wanted else rng.uniform(0, sorted(lengths)[len(lengths) // 2])
+                wait = None if slots == 0 or kills >= wanted else rng.uniform(0.2, 1.1) * sorted(lengths)[len(lengths) // 2]
                 stdout, stderr = process.communicate(timeout=wait)
             except subprocess.TimeoutExpired:
                 process.kill()
@@ -464,6 +463,7 @@ def kill(pagemill, store, source, counts, wanted, rng):
     assert not left and not any(uploads.values()), (left, uploads)
     counts[f"{store.name}: kills at random moments"] += kills
     counts[f"{store.name}: slots of killed runs, whole"] += slots
+    place.readers("run=0")
     place.direct("verify", place.url)
     store.forget("kill")
     proxy.shutdown()
@@ -493,7 +493,7 @@ def race(pagemill, store, source, counts, rounds, processes, rng):
                 assert run.returncode == 75 and "another run of this slot has published" in stderr, (run.returncode, stderr)
                 counts[f"{store.name}: racers that say another was first (75)"] += 1
         assert published == 1, f"{published} have published {slot}"
-        place.check(slot, both=False)
+        place.check(slot)
     left, uploads = place.left()
     assert not left and not uploads, (left, uploads)
     counts[f"{store.name}: rounds of {processes} processes"] += rounds
@@ -525,12 +525,12 @@ def hold(pagemill, store, source, counts, rng):
         other = place.start(f"http://127.0.0.1:{store.port}", *more, slot=slot)
         stdout, stderr = other.communicate(timeout=240)
         assert other.returncode == 0 and not json.loads(stdout)["already_published"], stderr
-        before = place.files("members", slot)
+        before = place.listed("--slot", slot)
         go_on()
         stdout, stderr = holder.communicate(timeout=240)
         proxy.hold = None
         assert holder.returncode == 75 or json.loads(stdout)["already_published"], (holder.returncode, stdout, stderr)
-        assert place.files("members", slot) == before, "it has taken the other's place"
+        assert place.listed("--slot", slot) == before, "it has taken the other's place"
         place.check(slot)
         counts[f"{store.name}: holders that stood still and lost"] += 1
     left, uploads = place.left()
@@ -589,7 +589,7 @@ def main():
                         case "kill":
                             kill(pagemill, store, small, counts, 30, rng)
                         case "race":
-                            race(pagemill, store, small, counts, 10, 16, rng)
+                            race(pagemill, store, small, counts, 6, 16, rng)
                         case "hold":
                             hold(pagemill, store, small, counts, rng)
                         case "blind":

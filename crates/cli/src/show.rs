@@ -103,6 +103,13 @@ fn secrets(environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<Strin
     // A short value is a word like any other, as those of emulators are, and a line without it could not be read.
     let mut found: Vec<_> =
         text.filter(|(name, value)| value.len() >= 8 && secret(name)).map(|(_, value)| value).collect();
+    // Of a shared access signature, what signs is secret by itself, however it is written.
+    let signs =
+        |value: &String| value.split_once("sig=").map(|(_, sig)| sig.split('&').next().unwrap_or(sig).to_owned());
+    let signatures: Vec<_> = found.iter().filter_map(signs).filter(|sig| sig.len() >= 8).collect();
+    let plain = |sig: &String| sig.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
+    found.extend(signatures.iter().map(plain));
+    found.extend(signatures);
     found.sort_by_key(|value| std::cmp::Reverse(value.len()));
     found
 }
@@ -244,13 +251,13 @@ mod tests {
         let environment = [
             ("AWS_SECRET_ACCESS_KEY", "SECRET+1/2="),
             ("AWS_SESSION_TOKEN", "SECRET+1/2=longer"),
-            ("AZURE_STORAGE_SAS_KEY", "sv=1&sig=SECRET"),
+            ("AZURE_STORAGE_SAS_KEY", "sv=1&sig=SECRET%2B1&se=2"),
             ("AWS_ACCESS_KEY_ID", "short"),
             ("AWS_ENDPOINT", "http://127.0.0.1:1"),
             ("SOME_KEY", "not of a store"),
         ];
         let secrets = secrets(environment.into_iter().map(|(name, value)| (name.into(), value.into())));
-        let said = "SECRET+1/2=longer SECRET+1/2= ?sv=1&sig=SECRET short http://127.0.0.1:1 not of a store";
-        assert_eq!(hidden(said, &secrets), "*** *** ?*** short http://127.0.0.1:1 not of a store");
+        let said = "SECRET+1/2=longer SECRET+1/2= ?sv=1&sig=SECRET%2B1&se=2 SECRET%2B1 SECRET+1 short http://127.0.0.1:1 not of a store";
+        assert_eq!(hidden(said, &secrets), "*** *** ?*** *** *** short http://127.0.0.1:1 not of a store");
     }
 }

@@ -168,7 +168,7 @@ fn mistakes_are_told() {
         ("verify lake --rebuild page.json", 64, "--resource"),
         ("verify lake --rebuild nothing.json --resource instant-messaging/members", 78, "nothing.json"),
         ("verify lake --rebuild page.json --resource instant-messaging/groups", 78, "groups"),
-        ("verify s3://bucket/lake", 78, "object stores"),
+        ("verify ftp://host/lake", 78, "s3://bucket/prefix"),
         ("list-files nowhere", 78, "no manifest"),
         ("list-files lake --table nothing", 78, "nothing"),
         ("gc lake --older-than week", 64, "7d"),

@@ -129,7 +129,12 @@ impl Calls {
         let mut at = 0;
         while at < size {
             let upto = size.min(at + STEP);
-            hash.update(self.range(key, at..upto, about.e_tag.as_deref()).await?);
+            match self.try_range(key, at..upto, about.e_tag.as_deref()).await {
+                Ok(bytes) => hash.update(bytes),
+                // Others may remove it at any time, once they have published.
+                Err(StoreError::NotFound { .. } | StoreError::Precondition { .. }) => return Ok(None),
+                Err(error) => return Err(self.failed("read", key, error)),
+            }
             at = upto;
         }
         Ok(Some(hex(&hash.finalize())))
@@ -137,6 +142,10 @@ impl Calls {
 
     /// Some bytes of an object that has them; of the version `e_tag`, if that is given.
     pub(crate) async fn range(&self, key: &Path, range: Range<u64>, e_tag: Option<&str>) -> Result<Bytes> {
+        self.try_range(key, range, e_tag).await.map_err(|e| self.failed("read", key, e))
+    }
+
+    async fn try_range(&self, key: &Path, range: Range<u64>, e_tag: Option<&str>) -> Result<Bytes, StoreError> {
         let call = || async {
             let options = GetOptions {
                 range: Some(GetRange::Bounded(range.clone())),
@@ -147,7 +156,7 @@ impl Calls {
             whole(range.end - range.start, bytes.len() as u64)?;
             Ok(bytes)
         };
-        self.retry(call).await.map_err(|e| self.failed("read", key, e))
+        self.retry(call).await
     }
 
     /// What is known of an object; `None` when there is none.

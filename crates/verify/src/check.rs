@@ -186,8 +186,10 @@ pub(crate) fn said(error: &Error) -> String {
 /// The files of a table, in the order of their rows.
 pub(crate) fn parts<'a>(manifest: &'a Manifest, table: &str) -> Vec<&'a FileEntry> {
     let mut parts: Vec<_> = manifest.files.iter().filter(|file| file.table == table).collect();
+    // By name alone: in an object store the folders before it are those of attempts, one of which may have gone on from another.
+    let name = |file: &'a FileEntry| file.path.rsplit_once('/').map_or(file.path.as_str(), |(_, name)| name);
     // Numbers of more digits come later.
-    parts.sort_by_key(|file| (file.path.len(), &file.path));
+    parts.sort_by_key(|file| (name(file).len(), name(file)));
     parts
 }
 
@@ -419,5 +421,27 @@ fn difference(found: &[ColumnEntry], expected: &[ColumnEntry]) -> String {
             format!("within {}, {}", quoted(&f.name), difference(&f.children, &e.children))
         }
         (f, e) => format!("{} where it should be {}", brief(f), brief(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_in_the_order_of_their_rows_whoever_wrote_them() {
+        let paths =
+            ["m/d=1/f00/part-00000.x", "m/d=1/a00/part-00001.x", "m/d=1/b00/part-99999.x", "m/d=1/a00/part-100000.x"];
+        let file = |path: &str| serde_json::json!({"table": "m", "path": path, "rows": 1, "bytes": 1, "sha256": ""});
+        // As a manifest lists them, and the other way round.
+        for order in [paths.to_vec(), paths.iter().rev().copied().collect()] {
+            let manifest = serde_json::json!({
+                "version": 1, "run": "m/d=1", "attempt": "", "writer": "", "format": "x", "config": {}, "tables": [],
+                "files": order.into_iter().map(file).collect::<Vec<_>>(), "pages": 0, "rows": 4, "bad": 0, "summary": null,
+            });
+            let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
+            let sorted: Vec<_> = parts(&manifest, "m").into_iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(sorted, paths);
+        }
     }
 }
