@@ -90,7 +90,7 @@ fn from_parts(date: u64, time: u64, second: i64, fraction: i64, offset: i64) -> 
     let (year, month) = (byte(date, 0) * 100 + byte(date, 2), byte(date, 5));
     let (day, hour, minute) = (byte(time, 0), byte(time, 3), byte(time, 6));
     // Each is below 128, so that none that is too large fails to reach the highest bit, or reaches beyond it.
-    const ABOVE: u64 = 127 - 31 | (127 - 23) << 24 | (127 - 59) << 48;
+    const ABOVE: u64 = (127 - 31) | ((127 - 23) << 24) | ((127 - 59) << 48);
     let over = ((time & 0x00ff_0000_ff00_00ff) + ABOVE) & 0x0080_0000_8000_0080;
     if over != 0 || second > 59 || !(1..=12).contains(&month) {
         return None;

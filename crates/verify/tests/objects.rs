@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use pagemill::{FileOptions, FileSink, FileSource, Flatten, Format, Ndjson, Parquet, Pipeline, Resource};
-use pagemill_sink::{Published, list::files};
+use pagemill_sink::list::files;
 use pagemill_sink_object::{ObjectPublished, ObjectSink};
 use pagemill_verify::{Rebuild, Which, verify};
 

@@ -103,7 +103,7 @@ impl Sum {
     /// Adds what is wrong with the block, or may be.
     #[inline(always)]
     fn note(&mut self, control: bool, doubt: bool) {
-        self.0 |= u32::from(control) * Self::CONTROL | u32::from(doubt) * Self::DOUBT;
+        self.0 |= (u32::from(control) * Self::CONTROL) | (u32::from(doubt) * Self::DOUBT);
     }
 
     /// How many brackets open.
@@ -398,7 +398,7 @@ impl Scanner {
     }
 }
 
-/// How many strings, and brackets outside strings, `bytes` has, by the kernel `kernel`; `None` where this
+/// How many ends of strings, and brackets outside strings, `bytes` has, by the kernel `kernel`; `None` where this
 /// machine cannot run it. This is stage 1 alone, UTF-8 and the copy included, at the size of piece that the decoder works in: for benches, and for
 /// finding out which kernel a bug is in.
 #[must_use]
