@@ -229,16 +229,17 @@ class Azure:
         return {"AZURE_STORAGE_USE_EMULATOR": "true", "AZURITE_BLOB_STORAGE_URL": url}
 
     def keys(self, prefix):
-        found = self.fs.get_file_info(pyarrow.fs.FileSelector("lake", recursive=True))
-        return {info.path.removeprefix("lake/") for info in found if info.is_file and info.path.startswith(f"lake/{prefix}")}
+        places = [f"lake/{prefix}", f"lake/{prefix}.pagemill"]
+        found = [self.fs.get_file_info(pyarrow.fs.FileSelector(place, recursive=True, allow_not_found=True)) for place in places]
+        return {info.path.removeprefix("lake/") for infos in found for info in infos if info.is_file}
 
     def uploads(self, _):
         # Blocks of a blob that was never completed cannot be listed, and vanish after a week.
         return {}
 
-    def forget(self, prefix):
-        for key in self.keys(prefix):
-            self.fs.delete_file(f"lake/{key}")
+    def forget(self, _):
+        # All of it is in a folder that goes at the end.
+        pass
 
 
 def free_port():

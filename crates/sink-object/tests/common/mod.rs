@@ -16,7 +16,7 @@ use pagemill_sink::{
 use pagemill_sink_object::ObjectSink;
 use sha2::{Digest, Sha256};
 
-pub use fault::{Fault, FaultStore, Mode, Op, World};
+pub use fault::{Conditions, Fault, FaultStore, Mode, Op, World};
 
 /// Pages of a run; each is a segment.
 pub const PAGES: u64 = 3;
