@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::{
-    array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_null_array},
+    array::{Array, ArrayRef, AsArray, Int64Array, StringArray, UInt32Array, new_null_array},
     buffer::{Buffer, OffsetBuffer, ScalarBuffer},
     compute::take,
     datatypes::DataType,
@@ -51,6 +51,9 @@ impl Account {
     }
 }
 
+/// Items of a list that are written without a look at how many there are.
+const FEW: usize = 4;
+
 /// Which item of which parent each row of a child table is.
 #[derive(Debug)]
 pub(crate) struct Spread {
@@ -65,21 +68,77 @@ impl Spread {
     pub(crate) fn new(counts: &Int64Array, total: usize) -> Result<Self> {
         let wrong = || Error::data(format!("the lengths of the lists do not add up to their {total} items"));
         let rows = u32::try_from(counts.len()).map_err(|_| wrong())?;
-        let mut parents = Vec::with_capacity(total);
-        let mut positions = Vec::with_capacity(total);
-        for (parent, &count) in (0..rows).zip(counts.values().iter()) {
-            if count == 0 || counts.is_null(parent as usize) {
-                continue;
+        let (mut parents, mut positions) = (vec![0; total + FEW], vec![0; total + FEW]);
+        let mut end = 0;
+        let nulls = counts.nulls();
+        for (parent, &count) in (0..rows).zip(counts.values()) {
+            let valid = nulls.is_none_or(|nulls| nulls.is_valid(parent as usize));
+            let count = count & i64::from(valid).wrapping_neg();
+            let len = usize::try_from(count).ok().filter(|len| *len <= total - end).ok_or_else(wrong)?;
+            // A few items are written whether the list has them or not, and overwritten by the next list's: how long the
+            // next list is nobody can guess, and a wrong guess costs more than all of this.
+            let few = parents[end..].first_chunk_mut().zip(positions[end..].first_chunk_mut());
+            if let Some((parents, positions)) = few {
+                (*parents, *positions) = ([parent; FEW], std::array::from_fn::<_, FEW, _>(|i| i as i64));
             }
-            let len = usize::try_from(count).ok().filter(|len| *len <= total - parents.len()).ok_or_else(wrong)?;
-            parents.resize(parents.len() + len, parent);
-            positions.extend(0..count);
+            if len > FEW {
+                parents[end..end + len].fill(parent);
+                positions[end..end + len].iter_mut().zip(0..).for_each(|(position, i)| *position = i);
+            }
+            end += len;
         }
-        if parents.len() != total {
+        if end != total {
             return Err(wrong());
         }
+        parents.truncate(total);
+        positions.truncate(total);
         Ok(Self { parents: parents.into(), positions })
     }
+}
+
+/// Bytes of a key that are copied without a look at its length; that of a UUID is 36.
+const SHORT: usize = 48;
+
+/// The values of `key` at `parents`.
+fn repeat(key: &ArrayRef, parents: &UInt32Array) -> Result<ArrayRef> {
+    let short =
+        key.as_string_opt::<i32>().filter(|key| key.null_count() == 0).and_then(|key| repeat_short(key, parents));
+    Ok(match short {
+        Some(short) => Arc::new(short),
+        None => take(key, parents, None)?,
+    })
+}
+
+/// As [`repeat`], where all values are short, and there are none that are null; `None` where that is not so.
+fn repeat_short(key: &StringArray, parents: &UInt32Array) -> Option<StringArray> {
+    let (bounds, values) = (key.value_offsets(), key.value_data());
+    let within = |parent: u32| {
+        let &[from, to] = bounds.get(parent as usize..)?.first_chunk()?;
+        Some((usize::try_from(from).ok()?, usize::try_from(to).ok()?))
+    };
+    let mut offsets = Vec::with_capacity(parents.len() + 1);
+    offsets.push(0);
+    let mut end = 0;
+    for &parent in parents.values() {
+        let (from, to) = within(parent)?;
+        end += Some(to - from).filter(|len| *len <= SHORT)?;
+        offsets.push(i32::try_from(end).ok()?);
+    }
+    let mut bytes = vec![0; end + SHORT];
+    let mut end = 0;
+    for &parent in parents.values() {
+        let (from, to) = within(parent)?;
+        let value = values.get(from..)?;
+        match value.first_chunk::<SHORT>() {
+            // What is too much here is overwritten by the next one, or cut off at the end.
+            Some(value) => *bytes.get_mut(end..)?.first_chunk_mut()? = *value,
+            None => bytes.get_mut(end..)?.get_mut(..to - from)?.copy_from_slice(value.get(..to - from)?),
+        }
+        end += to - from;
+    }
+    bytes.truncate(end);
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    StringArray::try_new(offsets, bytes.into(), None).ok()
 }
 
 /// The keys of a table's rows, but for the account.
@@ -105,7 +164,7 @@ impl Keys {
         // The parents were counted from these very columns, so each is within them.
         let at = |from: &[i64], parent: u32| from.get(parent as usize).copied().unwrap_or_default();
         let gather = |from: &[i64]| parents.values().iter().map(|&parent| at(from, parent)).collect::<Vec<_>>();
-        let key = self.key.as_ref().map(|key| take(key, &parents, None)).transpose()?;
+        let key = self.key.as_ref().map(|key| repeat(key, &parents)).transpose()?;
         let around = self.positions.iter().map(|from| gather(from).into());
         Ok(Self {
             rows: gather(&self.rows).into(),
@@ -130,8 +189,6 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
-
     use super::*;
 
     #[test]
@@ -150,10 +207,35 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_repeated_as_take_does() {
+        let short = |n: usize| "ä".repeat(n % 24) + &n.to_string();
+        for long in [0, 1, 100] {
+            let keys: ArrayRef =
+                Arc::new(StringArray::from_iter_values((0..50).map(|n| short(n) + &"x".repeat(n * long / 50))));
+            for keys in [keys.slice(0, 50), keys.slice(7, 40), keys.slice(49, 1), keys.slice(3, 0)] {
+                let parents: UInt32Array =
+                    (0..keys.len() as u32).flat_map(|n| std::iter::repeat_n(n, n as usize % 9)).collect();
+                assert_eq!(&repeat(&keys, &parents).expect("values"), &take(&keys, &parents, None).expect("values"));
+            }
+        }
+        let some: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+        let parents = UInt32Array::from(vec![0, 1, 1]);
+        assert_eq!(&repeat(&some, &parents).expect("values"), &take(&some, &parents, None).expect("values"));
+    }
+
+    #[test]
     fn lengths_that_do_not_add_up_are_refused() {
         let counts = |values: Vec<Option<i64>>| Int64Array::from(values);
         let spread = Spread::new(&counts(vec![Some(2), None, Some(0), Some(1)]), 3).expect("adds up");
         assert_eq!((spread.parents.values().to_vec(), spread.positions), (vec![0, 0, 3], vec![0, 1, 0]));
+        for len in 0..20_u32 {
+            let lens = [Some(i64::from(len)), None, Some(1), Some(i64::from(len % 7))];
+            let spread = Spread::new(&counts(lens.into()), (len + 1 + len % 7) as usize).expect("adds up");
+            let all = [(0, len), (2, 1), (3, len % 7)];
+            let parents: Vec<u32> = all.iter().flat_map(|&(parent, len)| vec![parent; len as usize]).collect();
+            let positions: Vec<i64> = all.iter().flat_map(|&(_, len)| 0..i64::from(len)).collect();
+            assert_eq!((spread.parents.values().to_vec(), spread.positions), (parents, positions));
+        }
         for wrong in [vec![Some(2)], vec![Some(4)], vec![Some(-1), Some(4)], vec![Some(i64::MAX), Some(4)], vec![]] {
             assert!(Spread::new(&counts(wrong.clone()), 3).is_err(), "{wrong:?}");
         }
