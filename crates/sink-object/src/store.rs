@@ -289,10 +289,23 @@ async fn announce(calls: &Calls, keys: &Keys, attempt: &Attempt) -> Result<()> {
 
 /// Has the store show that it refuses to create what is there and, where that is needed, to update what is not as it was. Some
 /// take such conditions and disregard them.
+///
+/// Whoever removes the attempt meanwhile, because another has published, removes what the store is tried with, too: then nothing has
+/// been shown.
 async fn prove_conditions(calls: &Calls, keys: &Keys, id: AttemptId, update: bool) -> Result<()> {
     if calls.single_writer {
         return Ok(());
     }
+    let Err(error) = try_conditions(calls, keys, id, update).await else { return Ok(()) };
+    // An attempt is closed before anything of it is removed, and that mark goes last.
+    let closed = calls.size(&keys.closed(id)?).await?.is_some();
+    if closed || calls.size(&keys.journal(id, 0)?).await?.is_none() {
+        return Err(Error::io(format!("attempt {id} was removed as it began")).advise("run it again").because(error));
+    }
+    Err(error)
+}
+
+async fn try_conditions(calls: &Calls, keys: &Keys, id: AttemptId, update: bool) -> Result<()> {
     let key = keys.probe(id)?;
     calls.create(&key, &Bytes::from_static(b"1\n")).await?;
     if !refuses(calls, &key, PutMode::Create).await? {
@@ -488,7 +501,7 @@ impl ObjectSink {
         });
         let proved =
             self.with(async |calls, run| prove_conditions(calls, &run.keys, run.attempt.id, run.over.is_some()).await);
-        if let Err(error) = proved {
+        if let Err(error) = self.ended(proved) {
             let left = self.with(async |calls, run| run.forget_attempt(calls).await);
             self.run = None;
             if let Err(left) = left {
