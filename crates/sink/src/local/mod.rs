@@ -212,7 +212,9 @@ impl Store for LocalStore {
     fn append_part(&mut self, table: &TableName, name: &str, bytes: &Bytes) -> Result<()> {
         let (disk, run) = self.parts()?;
         let path = run.layout.staged(run.attempt, table).join(name);
-        disk.append(&path, bytes).during("write", &path)
+        disk.append(&path, bytes).during("write", &path)?;
+        disk.write_ahead(&path);
+        Ok(())
     }
 
     fn close_part(&mut self, part: &Part) -> Result<()> {
