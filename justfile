@@ -48,10 +48,10 @@ sdk:
     tests/python/sdk.sh target/release/pagemill target/venv-sdk/bin/python
 
 # Every death, pair of deaths, state of a power cut and failing call, in each format; then some of what came of it by DuckDB and
-# pyarrow. Takes some ten minutes.
+# pyarrow. Takes half an hour.
 crash: venv
     rm -rf target/crash
-    CRASH_KEEP="$PWD/target/crash" cargo test -p pagemill-tests --test crash_full --locked -- --ignored --nocapture
+    CRASH_KEEP="$PWD/target/crash" cargo test --release -p pagemill-tests --test crash_full --locked -- --ignored --nocapture
     target/venv/bin/python tests/python/crash.py target/crash
 
 # Exports that are killed, stopped, that race for a slot, run out of disk (as root), or live with a wrong clock (needs faketime).

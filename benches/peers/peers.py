@@ -38,7 +38,9 @@ ACCOUNT = "62f44730-dd91-461e-bd6a-aedd9e0ad79d"
 RESOURCE = "instant-messaging/members"
 
 PAGEMILL = "pagemill"
+DROPPED = "pagemill-dropped"
 FAST = {
+    DROPPED: "pagemill, without `remote_data`",
     "duckdb-from_json": "DuckDB `from_json`",
     "duckdb-read_json": "DuckDB `read_json`",
     "pyarrow": "pyarrow, without `remote_data`",
@@ -52,9 +54,10 @@ process, with the checksums and syncs of its commit, which wait for a disk; thos
 syncs, the start of Python and the import of its packages. Pagemill's tables have more columns: of the account, the row,
 the length of each list, and what fits no other. The memory is the most that the process held, with Python's.
 
-pyarrow and Polars have no type for any object and skip `remote_data`, which is more than half of the bytes. DuckDB's
-`read_json` is told the columns, and takes long for objects as large as a page; `from_json`, told the same types, is
-given each page as a JSON value, which is the fastest way that was found. dlt infers types and makes keys of its own.
+pyarrow and Polars have no type for any object and skip `remote_data`, which is more than half of the bytes: what
+Pagemill does with `--drop remote_data` is what they do. DuckDB's `read_json` is told the columns, and takes long for
+objects as large as a page; `from_json`, told the same types, is given each page as a JSON value, which is the fastest
+way that was found. dlt infers types and makes keys of its own.
 """
 
 
@@ -121,8 +124,8 @@ def reported(made, records):
     return made
 
 
-def convert(arguments, pages, records):
-    options = ["--resource", RESOURCE, "--account", ACCOUNT, "--out", fresh(arguments, PAGEMILL), "--json"]
+def convert(arguments, pages, records, name=PAGEMILL, *more):
+    options = ["--resource", RESOURCE, "--account", ACCOUNT, "--out", fresh(arguments, name), "--json", *more]
     return reported(run([arguments.pagemill, "convert", warm(pages), *options]), records)
 
 
@@ -235,12 +238,17 @@ def table(head, rows):
 def compared(arguments, pages):
     """Pagemill and its peers, files to files."""
 
+    records = arguments.pages * 1_000
+
     def checked(name, at):
-        made = peer(arguments, name, pages)
+        if name == DROPPED:
+            made = convert(arguments, pages, records, DROPPED, "--drop", "remote_data")
+        else:
+            made = peer(arguments, name, pages)
         run(script("check.py", *(["--values"] if at == 0 else []), arguments.out / PAGEMILL, arguments.out / name))
         return made
 
-    jobs = {PAGEMILL: (arguments.rounds, lambda _: convert(arguments, pages, arguments.pages * 1_000))}
+    jobs = {PAGEMILL: (arguments.rounds, lambda _: convert(arguments, pages, records))}
     for names, most in ((FAST, arguments.rounds), (SLOW, arguments.slow_rounds)):
         jobs |= {name: (most, lambda at, name=name: checked(name, at)) for name in names if most}
     return peers_report(arguments, size(pages), rounds(arguments.rounds, jobs))
