@@ -30,7 +30,8 @@
 //!   else's, or cannot be read; then nothing is removed, and the error says that the outcome is unknown.
 //! - **Nothing is removed that somebody may need.** What is to be removed is closed first, so that nobody goes on from it any more; then all
 //!   journals are read, and last the manifest; only parts that none of them names are removed. An attempt whose parts were removed
-//!   all the same, because another one has published, finds that out and says so.
+//!   all the same, because another one has published, finds that out and says so. The exception is a sweep by age: one that takes a run for dead
+//!   which is about to put its manifest leaves a manifest without files. So the age must be longer than any run.
 //! - **A segment counts when its journal object is there** and every one before it, by number and not by listing; its parts are looked at
 //!   after they were sent, and hashed before they are gone on from.
 //!
