@@ -48,7 +48,7 @@ sdk:
     tests/python/sdk.sh target/release/pagemill target/venv-sdk/bin/python
 
 # Every death, pair of deaths, state of a power cut and failing call, in each format; then some of what came of it by DuckDB and
-# pyarrow. Takes half an hour.
+# pyarrow. Takes many minutes.
 crash: venv
     rm -rf target/crash
     CRASH_KEEP="$PWD/target/crash" cargo test --release -p pagemill-tests --test crash_full --locked -- --ignored --nocapture

@@ -39,8 +39,8 @@ RESOURCE = "instant-messaging/members"
 
 PAGEMILL = "pagemill"
 DROPPED = "pagemill-dropped"
+MINE = {DROPPED: "pagemill, without `remote_data`"}
 FAST = {
-    DROPPED: "pagemill, without `remote_data`",
     "duckdb-from_json": "DuckDB `from_json`",
     "duckdb-read_json": "DuckDB `read_json`",
     "pyarrow": "pyarrow, without `remote_data`",
@@ -240,17 +240,20 @@ def compared(arguments, pages):
 
     records = arguments.pages * 1_000
 
-    def checked(name, at):
-        if name == DROPPED:
-            made = convert(arguments, pages, records, DROPPED, "--drop", "remote_data")
-        else:
-            made = peer(arguments, name, pages)
-        run(script("check.py", *(["--values"] if at == 0 else []), arguments.out / PAGEMILL, arguments.out / name))
-        return made
+    def checked(name, measure):
+        def job(at):
+            made = measure()
+            run(script("check.py", *(["--values"] if at == 0 else []), arguments.out / PAGEMILL, arguments.out / name))
+            return made
 
+        return job
+
+    dropped = lambda: convert(arguments, pages, records, DROPPED, "--drop", "remote_data")
     jobs = {PAGEMILL: (arguments.rounds, lambda _: convert(arguments, pages, records))}
+    jobs[DROPPED] = (arguments.rounds, checked(DROPPED, dropped))
     for names, most in ((FAST, arguments.rounds), (SLOW, arguments.slow_rounds)):
-        jobs |= {name: (most, lambda at, name=name: checked(name, at)) for name in names if most}
+        for name in names if most else ():
+            jobs[name] = (most, checked(name, lambda name=name: peer(arguments, name, pages)))
     return peers_report(arguments, size(pages), rounds(arguments.rounds, jobs))
 
 
@@ -258,7 +261,7 @@ def peers_report(arguments, bytes_, runs):
     mine, rows = median(runs[PAGEMILL], "seconds"), []
     for name, made in runs.items():
         ratio = median(made, "seconds") / mine
-        rows.append([(FAST | SLOW).get(name, name), *figures(made, bytes_), f"{ratio:.2f}", len(made)])
+        rows.append([(MINE | FAST | SLOW).get(name, name), *figures(made, bytes_), f"{ratio:.2f}", len(made)])
     members = f"{arguments.pages} pages, {arguments.pages * 1_000:,} members, {bytes_ / 1e6:,.0f} MB"
     return f"## Files to files\n\n{members}.\n\n{table([*HEAD, 'ratio', 'rounds'], rows)}\n\n{NOTES}"
 

@@ -21,7 +21,7 @@
 //!
 //! # Why two runs cannot harm each other
 //!
-//! There is no lock, and no clock is trusted.
+//! There is no lock, and no clock is trusted by a run. `gc` trusts one: it goes by age.
 //!
 //! - **A key is written once.** Every attempt has 128 random bits in the keys of its parts, its journal and its uploads. One that goes on
 //!   from another does not write to that one's keys: it names that one's parts in its own journal, where they are.
