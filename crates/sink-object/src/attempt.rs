@@ -50,6 +50,8 @@ pub(crate) struct Attempt {
 pub(crate) struct Listed {
     pub(crate) journals: u32,
     pub(crate) notes: Vec<Path>,
+    /// Its manifest may have been put, or may be on its way.
+    pub(crate) committing: bool,
     pub(crate) closed: bool,
     /// When something was last written to its home.
     pub(crate) latest: Option<std::time::SystemTime>,
@@ -71,6 +73,7 @@ pub(crate) async fn listed(calls: &Calls, keys: &Keys) -> Result<Vec<(AttemptId,
         match entry {
             Entry::Journal(number) => listed.journals = listed.journals.max(number.saturating_add(1)),
             Entry::Note => listed.notes.push(meta.location),
+            Entry::Committing => listed.committing = true,
             Entry::Closed => listed.closed = true,
         }
         listed.latest = listed.latest.max(Some(meta.last_modified.into()));

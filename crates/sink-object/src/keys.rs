@@ -7,6 +7,7 @@
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/journal-000001 a segment; and so on, without a gap
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/upload-000000  an upload in pieces that may not be complete
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/probe          what the store is tried with
+//! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/committing     that its manifest may be put from now on
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/closed         that nobody is to go on from the attempt any more
 //! ```
 //!
@@ -31,6 +32,7 @@ pub(crate) enum Entry {
     Journal(u32),
     /// A note of an upload, or a probe.
     Note,
+    Committing,
     Closed,
 }
 
@@ -120,6 +122,10 @@ impl Keys {
         self.in_home(&format!("{attempt}/probe"))
     }
 
+    pub(crate) fn committing(&self, attempt: AttemptId) -> Result<Path> {
+        self.in_home(&format!("{attempt}/committing"))
+    }
+
     pub(crate) fn closed(&self, attempt: AttemptId) -> Result<Path> {
         self.in_home(&format!("{attempt}/closed"))
     }
@@ -134,6 +140,7 @@ impl Keys {
         };
         let entry = match name {
             "closed" => Entry::Closed,
+            "committing" => Entry::Committing,
             "probe" => Entry::Note,
             _ => number("journal-").map(Entry::Journal).or_else(|| number("upload-").map(|_| Entry::Note))?,
         };
@@ -231,6 +238,7 @@ mod tests {
         let home = "o.pagemill/members/a=1";
         assert_eq!(keys.entry(&keys.journal(id, 3).expect("key")), Some((id, Entry::Journal(3))));
         assert_eq!(keys.entry(&keys.upload(id, 3).expect("key")), Some((id, Entry::Note)));
+        assert_eq!(keys.entry(&keys.committing(id).expect("key")), Some((id, Entry::Committing)));
         assert_eq!(keys.entry(&keys.closed(id).expect("key")), Some((id, Entry::Closed)));
         for key in ["manifest.json", &format!("b=2/{id}/closed"), &format!("{id}/journal-x"), &format!("{id}/a/closed")]
         {

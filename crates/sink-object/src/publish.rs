@@ -61,16 +61,40 @@ pub(crate) fn files(keys: &Keys, attempt: &Attempt) -> Result<Vec<FileEntry>> {
     Ok(files)
 }
 
-/// Checks that all that the manifest will name is there, in its full length, and the attempt as well.
+/// Says that the attempt is about to be published, and then looks whether it was closed meanwhile.
+///
+/// Whoever removes attempts by their age does the same the other way round, so one of the two sees the other.
+pub(crate) async fn announce(calls: &Calls, keys: &Keys, attempt: AttemptId) -> Result<()> {
+    calls.put(&keys.committing(attempt)?, "committing\n".into()).await?;
+    if is_open(calls, keys, attempt).await? {
+        return Ok(());
+    }
+    Err(Error::io(format!("attempt {attempt} of {} was closed by somebody else", keys.run_key())))
+}
+
+/// Takes back what [`announce`] has said, of an attempt that is certain not to be published.
+pub(crate) async fn renounce(calls: &Calls, keys: &Keys, attempt: AttemptId) {
+    let taken_back = match keys.committing(attempt) {
+        Ok(key) => calls.delete(&key).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = taken_back {
+        tracing::warn!(%attempt, %error, "an attempt is left that `gc` will take for one about to publish");
+    }
+}
+
+/// Whether an attempt can still be gone on from. The mark is looked for first: it is what is removed last.
+pub(crate) async fn is_open(calls: &Calls, keys: &Keys, id: AttemptId) -> Result<bool> {
+    let closed = calls.size(&keys.closed(id)?).await?.is_some();
+    Ok(!closed && calls.size(&keys.journal(id, 0)?).await?.is_some())
+}
+
+/// Checks that all that the manifest will name is there, in its full length.
 pub(crate) async fn check_all_there(calls: &Calls, keys: &Keys, attempt: &Attempt, files: &[FileEntry]) -> Result<()> {
     let gone = |what: String| {
         Error::io(format!("{what} is not there any more, or not as it was written"))
             .advise("find out what else removes or writes objects there, and run it again; nothing was published")
     };
-    let first = keys.journal(attempt.id, 0)?;
-    if calls.size(&first).await?.is_none() {
-        return Err(gone(calls.url(&first)));
-    }
     for table in &attempt.tables {
         let there = calls.list(&keys.table(table)?).await?;
         for file in files.iter().filter(|f| f.table == table.as_str()) {

@@ -202,19 +202,25 @@ impl ObjectSink {
         self.ids.pop().map_or_else(AttemptId::random, Ok)
     }
 
-    /// Ends a step. One that failed because another run has published, and has removed what was in its way, says so.
+    /// Ends a step. One that failed because somebody else has removed what it relied on says so: another run that has published, or
+    /// a sweep.
     fn ended<T>(&mut self, result: Result<T>) -> Result<T> {
         let Err(error) = result else { return result };
-        let won = self.with(async |calls, run| run.winner(calls).await);
-        match won {
-            Ok(Some(_)) if !matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Internal) => {
-                let message = "another run of this slot has published it in the meantime";
-                Err(Error::new(ErrorKind::Busy, message)
-                    .advise("run it again, which will say what is there")
-                    .because(error))
-            }
-            _ => Err(error),
+        if matches!(error.kind(), ErrorKind::Unknown | ErrorKind::Internal) {
+            return Err(error);
         }
+        if let Ok(Some(_)) = self.with(async |calls, run| run.winner(calls).await) {
+            let message = "another run of this slot has published it in the meantime";
+            return Err(Error::new(ErrorKind::Busy, message)
+                .advise("run it again, which will say what is there")
+                .because(error));
+        }
+        if let Ok(false) = self.with(async |calls, run| publish::is_open(calls, &run.keys, run.attempt.id).await) {
+            return Err(Error::io("what this run has written was removed while it was at work")
+                .advise("run it again; nothing was published. `gc` took it for dead: it must be given an age that is longer than any run")
+                .because(error));
+        }
+        Err(error)
     }
 }
 
@@ -226,6 +232,15 @@ impl Running {
         let new =
             |m: &Manifest| Some(m.attempt.as_str()) != over && !self.ours.iter().any(|id| id.to_string() == m.attempt);
         Ok(there.filter(new))
+    }
+
+    /// The commit. An error that is not [`Unknown`](ErrorKind::Unknown) says that it did not come about, and will not.
+    async fn commit(&mut self, calls: &Calls, manifest: &Manifest) -> Result<Outcome> {
+        publish::announce(calls, &self.keys, self.attempt.id).await?;
+        publish::check_all_there(calls, &self.keys, &self.attempt, &manifest.files).await?;
+        self.committing = true;
+        let over = self.over.as_ref().map(|(old, version)| (old.attempt.clone(), version.clone()));
+        publish::commit(calls, &self.keys, self.attempt.id, manifest, over.as_ref()).await
     }
 
     /// Drops parts that no segment names. Nobody else can have gone on from them.
@@ -412,12 +427,6 @@ async fn keep_whole_segments(calls: &Calls, keys: &Keys, attempt: &mut Attempt) 
     Ok(())
 }
 
-/// Whether an attempt can still be gone on from. The mark is looked for first: it is what is removed last.
-async fn is_open(calls: &Calls, keys: &Keys, id: AttemptId) -> Result<bool> {
-    let closed = calls.size(&keys.closed(id)?).await?.is_some();
-    Ok(!closed && calls.size(&keys.journal(id, 0)?).await?.is_some())
-}
-
 /// Refuses a slot inside what another run has published as one.
 async fn refuse_overlap(calls: &Calls, keys: &Keys) -> Result<()> {
     for manifest in keys.enclosing_manifests()? {
@@ -454,7 +463,7 @@ impl ObjectSink {
                 announce(&calls, keys, &attempt).await?;
                 // Only now is it certain that nobody has removed what it goes on from, nor will.
                 let Some(from) = from else { return Ok(Ok(attempt)) };
-                if is_open(&calls, keys, from.id).await? {
+                if publish::is_open(&calls, keys, from.id).await? {
                     return Ok(Ok(attempt));
                 }
                 calls.delete(&keys.journal(id, 0)?).await?;
@@ -640,10 +649,11 @@ impl Store for ObjectSink {
                 return Ok(Outcome::Other(Box::new(winner)));
             }
             refuse_overlap(calls, &run.keys).await?;
-            publish::check_all_there(calls, &run.keys, &run.attempt, &manifest.files).await?;
-            run.committing = true;
-            let over = run.over.as_ref().map(|(old, version)| (old.attempt.clone(), version.clone()));
-            publish::commit(calls, &run.keys, run.attempt.id, &manifest, over.as_ref()).await
+            let outcome = run.commit(calls, &manifest).await;
+            if outcome.as_ref().is_err_and(|e| e.kind() != ErrorKind::Unknown) {
+                publish::renounce(calls, &run.keys, run.attempt.id).await;
+            }
+            outcome
         });
         let published = match self.ended(outcome)? {
             Outcome::Ours => manifest,

@@ -33,7 +33,8 @@ pub(crate) enum Doomed<'a> {
     Own(&'a [AttemptId]),
     /// Those that cannot be published any more, because they began before the manifest appeared that there is now.
     Stale,
-    /// Those, and all to which nothing was written since; and parts as old that nothing speaks for.
+    /// Those, and all to which nothing was written since, unless they may be published at any moment; and parts as old that nothing
+    /// speaks for.
     Since(SystemTime),
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn sweep(
     let manifest = read_manifest(calls, keys).await?.map(|(manifest, _)| manifest);
     let mut tables: Vec<_> = tables.iter().cloned().chain(known_tables(manifest.as_ref())?).collect();
     let found = listed(calls, keys).await?;
-    let mut doomed: Vec<(AttemptId, &Listed)> = Vec::new();
+    let mut doomed = Vec::new();
     for (id, listed) in &found {
         let (attempt, there) = Attempt::begun(calls, keys, *id).await?;
         let stale = match (&attempt, &manifest) {
@@ -57,21 +58,25 @@ pub(crate) async fn sweep(
             (None, _) => !there,
             (_, None) => false,
         };
+        let by_age = match which {
+            Doomed::Since(since) => !stale && listed.latest.is_none_or(|latest| latest < since),
+            _ => false,
+        };
         let wanted = match which {
             Doomed::Own(ids) => ids.contains(id),
-            Doomed::Stale => stale,
-            Doomed::Since(since) => stale || listed.latest.is_none_or(|latest| latest < since),
+            Doomed::Stale | Doomed::Since(_) => stale || by_age,
         };
         if wanted {
-            doomed.push((*id, listed));
+            doomed.push((*id, listed, by_age));
         }
         tables.extend(attempt.map(|a| a.tables).unwrap_or_default());
     }
     tables.sort();
     tables.dedup();
-    if !dry {
-        for (id, _) in &doomed {
-            close(calls, keys, *id).await?;
+    let mut dead = Vec::new();
+    for (id, listed, by_age) in doomed {
+        if is_dead(calls, keys, id, listed, by_age, dry).await? {
+            dead.push((id, listed));
         }
     }
     let mut parts = Vec::new();
@@ -83,7 +88,7 @@ pub(crate) async fn sweep(
             }
         }
     }
-    let ids: HashSet<_> = doomed.iter().map(|(id, _)| id.to_string()).collect();
+    let ids: HashSet<_> = dead.iter().map(|(id, _)| id.to_string()).collect();
     let (alive, mut spoken_for) = survey(calls, keys, &ids).await?;
     // After the journals: an attempt that has published removes its own only then.
     if let Some((manifest, _)) = read_manifest(calls, keys).await? {
@@ -102,10 +107,36 @@ pub(crate) async fn sweep(
         }
         removed.push(calls.url(&key));
     }
-    for (id, listed) in doomed {
+    for (id, listed) in dead {
         remove_home(calls, keys, id, listed, dry, &mut removed).await?;
     }
     Ok(removed)
+}
+
+/// Closes a doomed attempt, and says whether what is left of it can be removed.
+///
+/// One that is doomed for its age alone may be alive. Before it puts its manifest it says so, and looks for the mark that it is closed;
+/// here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
+async fn is_dead(
+    calls: &Calls,
+    keys: &Keys,
+    id: AttemptId,
+    listed: &Listed,
+    by_age: bool,
+    dry: bool,
+) -> Result<bool> {
+    let mut spared = by_age && listed.committing;
+    if !dry && !spared {
+        close(calls, keys, id).await?;
+        spared = by_age && calls.size(&keys.committing(id)?).await?.is_some();
+    }
+    if spared {
+        tracing::warn!(
+            attempt = %id, run = %keys.run_key(),
+            "an attempt that was about to publish is left: it still may. The next run of its slot that publishes removes it"
+        );
+    }
+    Ok(!spared)
 }
 
 /// The attempts that are not doomed, and the parts that they go on from.
@@ -171,7 +202,11 @@ async fn remove_home(
         }
         removed.push(calls.url(&key));
     }
+    if listed.committing {
+        removed.push(calls.url(&keys.committing(id)?));
+    }
     if !dry {
+        calls.delete(&keys.committing(id)?).await?;
         calls.delete(&keys.closed(id)?).await?;
     }
     Ok(())

@@ -138,6 +138,8 @@ pub struct FaultStore {
     pub log: Arc<Mutex<Vec<(Op, String)>>>,
     /// Lets others go first now and then; from a seed.
     jumble: Option<AtomicU64>,
+    /// What is done before some calls, by their numbers.
+    before: Option<(Vec<u64>, Arc<dyn Fn() + Send + Sync>)>,
 }
 
 /// What a store makes of conditions.
@@ -159,6 +161,7 @@ impl FaultStore {
             calls: Arc::default(),
             log: Arc::default(),
             jumble: None,
+            before: None,
         }
     }
 
@@ -168,6 +171,12 @@ impl FaultStore {
 
     pub fn jumbled(world: &World, seed: u64) -> Self {
         Self { jumble: Some(AtomicU64::new(seed | 1)), ..Self::clean(world) }
+    }
+
+    /// Does something else before each of these calls.
+    pub fn before(mut self, calls: &[u64], what: impl Fn() + Send + Sync + 'static) -> Self {
+        self.before = Some((calls.to_vec(), Arc::new(what)));
+        self
     }
 
     pub fn calls(&self) -> Arc<AtomicU64> {
@@ -188,6 +197,11 @@ impl FaultStore {
             }
         }
         let at = self.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some((calls, what)) = &self.before
+            && calls.contains(&at)
+        {
+            what();
+        }
         let (fault, mode, k) = self.fault?;
         let hit = if mode == Mode::Once { at == k } else { at >= k };
         if hit {
@@ -356,6 +370,7 @@ impl FaultStore {
             calls: self.calls(),
             log: Arc::clone(&self.log),
             jumble: self.jumble.as_ref().map(|x| AtomicU64::new(x.load(Ordering::Relaxed))),
+            before: self.before.clone(),
         }
     }
 }

@@ -1,0 +1,227 @@
+//! Whoever removes what is left of dead runs takes a live one for dead, at any moment of both: the run publishes all of it or nothing,
+//! and says which.
+
+mod common;
+
+use std::{
+    sync::{
+        Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{Scope, ScopedJoinHandle},
+    time::{Duration, SystemTime},
+};
+
+use common::{
+    End, Ended, Fault, FaultStore, Mode, Op, PAGES, World, clean, end, export, ledger, left, on, published, run, tables,
+};
+use pagemill_core::{ErrorKind, Result};
+use pagemill_sink_object::ObjectSink;
+
+/// What is there when the run begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    Nothing,
+    /// A run that died after a page, from which this one goes on.
+    Died,
+    /// A published run, which this one replaces.
+    Published,
+}
+
+/// What has stopped, or has ended.
+struct Side<'scope, T> {
+    stopped: Receiver<()>,
+    go: Sender<()>,
+    work: ScopedJoinHandle<'scope, T>,
+}
+
+impl<'scope, T: Send + 'scope> Side<'scope, T> {
+    /// Starts `work`, and waits until it stops before the first of these calls, or ends without having come to it.
+    fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        world: &World,
+        at: &[u64],
+        work: impl FnOnce(&mut ObjectSink) -> T + Send + 'scope,
+    ) -> Self {
+        let (stops_at, (stops, stopped)) = (at.len(), channel());
+        let (go, goes) = channel::<()>();
+        let (at_the_end, goes) = (stops.clone(), Mutex::new(goes));
+        let store = FaultStore::clean(world).before(at, move || {
+            let _ = stops.send(());
+            // When nobody is there to say it, it goes on, too.
+            let _ = goes.lock().expect("one waits").recv();
+        });
+        let work = scope.spawn(move || {
+            let result = work(&mut on(store, None));
+            // Once for each stop that it has not come to.
+            let _ = (0..=stops_at).try_for_each(|_| at_the_end.send(()));
+            result
+        });
+        stopped.recv().expect("it stops or ends");
+        Self { stopped, go, work }
+    }
+
+    /// Goes on to the next stop, or to the end.
+    fn go_on(&self) {
+        let _ = self.go.send(());
+        self.stopped.recv().expect("it stops or ends");
+    }
+
+    fn finish(self) -> T {
+        drop(self.go);
+        drop(self.stopped);
+        self.work.join().expect("no panic")
+    }
+}
+
+/// Removes all that was not written to for as long as no run takes: here, whatever the age.
+fn sweep(store: &mut ObjectSink) -> Result<Vec<String>> {
+    let later = SystemTime::now() + Duration::from_secs(3_600);
+    store.clean(&run(Some("d=1")), &tables(), later, false)
+}
+
+/// What the cases came to.
+#[derive(Debug, Default)]
+struct Outcomes {
+    published: u32,
+    gave_up: u32,
+}
+
+/// A run that stops before a call until a sweep has come to its `j`-th. Then the run goes on: to its end, or to another call, before
+/// which it waits for the sweep to end.
+fn case(before: Before, k: &[u64], j: u64, outcomes: &mut Outcomes) {
+    let what = || format!("{before:?}, the run at calls {k:?}, the sweep at call {j}");
+    let world = World::default();
+    match before {
+        Before::Nothing => {}
+        Before::Died => {
+            let mut first = on(FaultStore::failing(&world, Fault::Fail, Mode::FromThenOn, 40), None);
+            export(&mut first, false, 2).expect_err("it dies");
+            let _ = end(&mut first, End::Crash);
+            assert!(world.keys().iter().any(|key| key.ends_with("/journal-000001")), "there is nothing to go on from");
+        }
+        Before::Published => drop(export(&mut on(FaultStore::clean(&world), None), false, 1).expect("publishes")),
+    }
+    let old = published(&world);
+    let overwrite = before == Before::Published;
+    let result = std::thread::scope(|scope| {
+        let run = Side::start(scope, &world, k, move |store| {
+            let result = export(store, overwrite, 2);
+            if result.is_err() {
+                let _ = end(store, End::Suspend);
+            }
+            result
+        });
+        let sweeping = Side::start(scope, &world, &[j], sweep);
+        let (result, swept) = if k.len() > 1 {
+            run.go_on();
+            let swept = sweeping.finish();
+            (run.finish(), swept)
+        } else {
+            (run.finish(), sweeping.finish())
+        };
+        // A sweep that finds things moving says so, and has removed nothing that it should not have.
+        assert!(swept.as_ref().map_or_else(|e| e.kind() == ErrorKind::Io, |_| true), "{}: {swept:?}", what());
+        result
+    });
+    match result {
+        Ok(Ended::Published(_)) => {
+            outcomes.published += 1;
+            assert_eq!(published(&world), Some(ledger(2)), "{}: published, and not all there", what());
+        }
+        Ok(Ended::Already(_)) => panic!("{}: nobody else publishes", what()),
+        Err(error) => {
+            outcomes.gave_up += 1;
+            assert_eq!(error.kind(), ErrorKind::Io, "{}: {error:?}", what());
+            assert_eq!(published(&world), old, "{}: it gave up, and something is published", what());
+        }
+    }
+    let again = export(&mut on(FaultStore::clean(&world), None), overwrite, 2);
+    assert!(again.is_ok(), "{}: the run after: {again:?}", what());
+    assert_eq!(published(&world), Some(ledger(2)), "{}: after another run", what());
+    clean(&world);
+    assert_eq!(left(&world), Vec::<String>::new(), "{}", what());
+    assert_eq!(published(&world), Some(ledger(2)), "{}: after another sweep", what());
+}
+
+/// How many calls a run and a sweep make when nobody disturbs them.
+fn calls(before: Before) -> u64 {
+    let world = World::default();
+    if before == Before::Published {
+        export(&mut on(FaultStore::clean(&world), None), false, 1).expect("publishes");
+    }
+    let store = FaultStore::clean(&world);
+    let calls = store.calls();
+    export(&mut on(store, None), before == Before::Published, 2).expect("publishes");
+    calls.load(std::sync::atomic::Ordering::SeqCst)
+}
+
+fn at_every_moment(before: Before) {
+    assert_eq!(PAGES, 3);
+    let last = calls(before);
+    // Long enough for the steps of the commit, at each of which a sweep stops at each of its own.
+    let commit = last.saturating_sub(45);
+    let mut outcomes = Outcomes::default();
+    let mut cases = 0;
+    for k in 0..last {
+        let stride = if k >= commit { 1 } else { 8 };
+        for j in (0..40).step_by(stride).chain([u64::MAX]) {
+            case(before, &[k], j, &mut outcomes);
+            cases += 1;
+        }
+    }
+    // A sweep that has begun before the run says that it is about to publish, and ends while it does.
+    for k in commit + 1..last {
+        for j in 0..40 {
+            case(before, &[commit, k], j, &mut outcomes);
+            cases += 1;
+        }
+    }
+    println!("{before:?}: {cases} cases: {outcomes:?}");
+    assert!(outcomes.published > 100 && outcomes.gave_up > 100, "{outcomes:?}");
+}
+
+#[test]
+fn a_sweep_at_any_moment_of_a_run() {
+    at_every_moment(Before::Nothing);
+}
+
+#[test]
+fn a_sweep_at_any_moment_of_a_run_that_goes_on_from_another() {
+    at_every_moment(Before::Died);
+}
+
+#[test]
+fn a_sweep_at_any_moment_of_a_run_that_replaces_another() {
+    at_every_moment(Before::Published);
+}
+
+/// It died as it put its manifest, which may still arrive: its parts stay, whatever their age, until another run has published.
+#[test]
+fn what_may_be_published_at_any_moment_is_left_alone() {
+    let last = calls(Before::Nothing);
+    let mut in_doubt = 0;
+    for k in 0..last {
+        let world = World::default();
+        let store = FaultStore::failing(&world, Fault::Timeout, Mode::FromThenOn, k);
+        let log = store.log.clone();
+        let mut run = on(store, None).tries(1, Duration::ZERO);
+        let result = export(&mut run, false, 2);
+        let _ = end(&mut run, End::Crash);
+        if !result.is_err_and(|e| e.kind() == ErrorKind::Unknown) {
+            continue;
+        }
+        in_doubt += 1;
+        let put = log.lock().expect("no panic").first().cloned();
+        let before = world.keys();
+        let removed = clean(&world);
+        if put.is_some_and(|(op, key)| op == Op::Create && key.ends_with("manifest.json")) {
+            assert_eq!((removed, world.keys()), (Vec::new(), before), "call {k}");
+        }
+        assert!(export(&mut on(FaultStore::clean(&world), None), false, 2).is_ok(), "call {k}");
+        assert_eq!(published(&world), Some(ledger(2)), "call {k}");
+        clean(&world);
+        assert_eq!(left(&world), Vec::<String>::new(), "call {k}");
+    }
+    assert!(in_doubt > 1, "no run died as it put its manifest");
+}
