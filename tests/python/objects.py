@@ -1,4 +1,4 @@
-"""Exports to object stores through a proxy that goes wrong. Usage: objects.py PAGEMILL AZURITE [--only s3|az] [--part grid|kill|race|hold|blind]
+"""Exports to object stores through a proxy that goes wrong. Usage: objects.py PAGEMILL AZURITE [--only s3|az] [--part grid|kill|race|hold|sweep|blind]
 
 The stores are moto's S3 and Azurite, on this machine. PAGEMILL is built with `--features cloud`, AZURITE is the `azurite-blob` of npm.
 A server, `pagemill simulate --ledger --stamp`, writes down what it serves.
@@ -10,6 +10,7 @@ grid   Each request of a run that nothing disturbs goes wrong once, in each of s
 kill   Runs are killed at random moments until each has published.
 race   Sixteen processes for one slot: one publishes, the others say so, or that another was first (75).
 hold   A run is stopped at work, or its manifest is held on the way, until another has published; then it goes on, and must lose.
+sweep  `gc` takes a run at work for dead, before it says that it is about to publish, as it says so, and after: it publishes all or nothing.
 blind  The proxy takes the conditions out of all requests: refused, but with --unsafe-single-writer.
 
 What is read is what `pagemill list-files` says. Needs moto[server], boto3, duckdb, pyarrow.
@@ -132,9 +133,10 @@ class Handler(socketserver.BaseRequestHandler):
             return self.cut()
         if fault == "kill-before":
             return self.kill()
-        if server.hold and line.startswith("PUT") and "manifest.json" in line:
-            server.hold[0].set()
-            server.hold[1].wait(60)
+        hold = server.hold
+        if hold and line.startswith("PUT") and hold[2] in line:
+            hold[0].set()
+            hold[1].wait(60)
         if server.blind:
             headers = [(name, value) for name, value in headers if name.lower() not in ("if-none-match", "if-match")]
             headers = signed_anew(line, headers)
@@ -519,7 +521,7 @@ def hold(pagemill, store, source, counts, rng):
             go_on = lambda: holder.send_signal(signal.SIGCONT)
         else:
             # Its manifest is on the way, and arrives late.
-            proxy.hold = (threading.Event(), threading.Event())
+            proxy.hold = (threading.Event(), threading.Event(), "manifest.json")
             go_on = proxy.hold[1].set
             holder = place.start(proxy.url, *more, slot=slot)
             assert proxy.hold[0].wait(60)
@@ -537,6 +539,39 @@ def hold(pagemill, store, source, counts, rng):
     left, uploads = place.left()
     assert not left and not uploads, (left, uploads)
     store.forget("hold")
+    proxy.shutdown()
+
+
+def sweep(pagemill, store, source, counts):
+    """One that is taken for dead while it is about to publish."""
+    proxy = Requests(store.port)
+    place = Place(pagemill, store, source, "sweep")
+    more = ["--nested", "--part-rows", "80"]
+    for n, name in enumerate(["/journal-000001", "/committing", "manifest.json"] * 2):
+        slot = f"run={n}"
+        proxy.hold = (threading.Event(), threading.Event(), name)
+        run = place.start(proxy.url, *more, slot=slot)
+        assert proxy.hold[0].wait(60)
+        go_on, proxy.hold = proxy.hold[1].set, None
+        place.direct("gc", place.url, "--older-than", "0", "--yes")
+        go_on()
+        stdout, stderr = run.communicate(timeout=240)
+        if name == "manifest.json":
+            # It has said so already, and is left alone.
+            assert run.returncode == 0 and not json.loads(stdout)["already_published"], (run.returncode, stderr)
+            counts[f"{store.name}: swept as they published: left alone"] += 1
+        else:
+            assert run.returncode == 74 and "nothing was published" in stderr, (run.returncode, stdout, stderr)
+            assert not any(key.endswith(f"{slot}/manifest.json") for key in store.keys("sweep"))
+            other = place.start(f"http://127.0.0.1:{store.port}", *more, slot=slot)
+            stdout, stderr = other.communicate(timeout=240)
+            assert other.returncode == 0 and not json.loads(stdout)["already_published"], stderr
+            counts[f"{store.name}: swept before they published: given up, and run again"] += 1
+        place.check(slot)
+    left, uploads = place.left()
+    assert not left and not uploads, (left, uploads)
+    place.direct("verify", place.url)
+    store.forget("sweep")
     proxy.shutdown()
 
 
@@ -565,11 +600,11 @@ def main():
     parser.add_argument("pagemill")
     parser.add_argument("azurite")
     parser.add_argument("--only", choices=["s3", "az"])
-    parser.add_argument("--part", action="append", choices=["grid", "kill", "race", "hold", "blind"])
+    parser.add_argument("--part", action="append", choices=["grid", "kill", "race", "hold", "sweep", "blind"])
     parser.add_argument("--workers", type=int, default=4)
     options = parser.parse_args()
     pagemill, azurite = os.path.abspath(options.pagemill), os.path.abspath(options.azurite)
-    parts = options.part or ["blind", "hold", "race", "kill", "grid"]
+    parts = options.part or ["blind", "hold", "sweep", "race", "kill", "grid"]
     counts, rng, running = collections.Counter(), random.Random(1), []
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -593,6 +628,8 @@ def main():
                             race(pagemill, store, small, counts, 6, 16, rng)
                         case "hold":
                             hold(pagemill, store, small, counts, rng)
+                        case "sweep":
+                            sweep(pagemill, store, small, counts)
                         case "blind":
                             blind(pagemill, store, small, counts)
                     print(f"{store.name} {part}: {time.monotonic() - began:.0f} s", flush=True)

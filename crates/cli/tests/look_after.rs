@@ -137,6 +137,39 @@ fn what_dead_runs_left_is_removed_when_that_is_said() {
 }
 
 #[test]
+fn what_was_published_of_pages_that_have_changed_is_left_and_that_is_said() {
+    let place = Place::new();
+    let convert = format!("convert page.json --resource {MEMBERS} --out lake");
+    place.ok(&convert);
+    let (code, said, error) = place.run(&convert);
+    assert_eq!(code, 0);
+    assert!(said.contains("already published") && error.is_empty(), "{said}{error}");
+    let page = place.at("page.json");
+    let text = fs::read_to_string(&page).expect("a page");
+    fs::write(&page, format!("{text}\n")).expect("writes");
+    let (code, said, error) = place.run(&convert);
+    assert_eq!(code, 0);
+    assert!(said.contains("already published"), "{said}");
+    assert!(error.contains("from files that were not as they are now") && error.contains("--overwrite"), "{error}");
+    place.ok(&format!("{convert} --overwrite"));
+    let (_, _, error) = place.run(&convert);
+    assert_eq!(error, "");
+}
+
+#[test]
+fn a_published_file_that_is_gone_is_an_error_until_it_is_made_again() {
+    let place = Place::new();
+    let convert = format!("convert page.json --resource {MEMBERS} --out lake");
+    place.ok(&convert);
+    fs::remove_file(place.at("lake/members_emails/part-00000.parquet")).expect("removes");
+    let (code, said, error) = place.run(&convert);
+    assert_eq!(code, 65, "{said}{error}");
+    assert!(error.contains("members_emails/part-00000.parquet is not there as it was written"), "{error}");
+    place.ok(&format!("{convert} --overwrite"));
+    place.ok("verify lake");
+}
+
+#[test]
 fn a_run_that_is_half_way_into_place_asks_to_be_finished() {
     let place = Place::new();
     let convert = format!("convert page.json --resource {MEMBERS} --out lake");

@@ -77,7 +77,7 @@ pub struct Run {
     /// Options that change what is written, by name: resource, query, framing, flatten rules. No secrets.
     pub config: BTreeMap<String, String>,
     /// What tells its pages from those of another run of the same configuration, such as the state of the files that are
-    /// read: an unfinished run is gone on with only if this is the same. It is not published.
+    /// read: an unfinished run is gone on with only if this is the same. Of what is published, its hash is kept.
     pub pages: String,
 }
 

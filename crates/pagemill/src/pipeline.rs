@@ -124,6 +124,13 @@ impl Pipeline {
         };
         let mut from = self.sink.open(&run, &tables).await?;
         let published = ended(from.as_ref());
+        if let Some(kept) = from.as_ref().filter(|_| !published)
+            && kept.checkpoint.bad > self.max_bad_records
+        {
+            // Whoever asked for less may ask for more again: what is staged stays.
+            let error = kept_too_many(kept.checkpoint.bad, self.max_bad_records);
+            return Err(self.suspend(error).await);
+        }
         let resumed = from.as_ref().map_or(0, |from| from.checkpoint.pages);
         let mut totals;
         let mut tries = Tries::default();
@@ -175,14 +182,19 @@ impl Pipeline {
     /// Where the data are at fault, going on from there would only meet the same fault again, or build on a walk that is not to
     /// be trusted.
     async fn give_up(&mut self, error: Error) -> Error {
-        let ended = match error.kind() {
-            ErrorKind::Data | ErrorKind::Config | ErrorKind::Internal => self.sink.abort().await,
-            _ => self.sink.suspend().await,
-        };
-        if let Err(second) = ended {
-            tracing::warn!("what was staged could not be put in order: {second}");
+        match error.kind() {
+            ErrorKind::Data | ErrorKind::Config | ErrorKind::Internal => {
+                let ended = self.sink.abort().await;
+                put_in_order(ended, error)
+            }
+            _ => self.suspend(error).await,
         }
-        error
+    }
+
+    /// Ends the run, keeping all that is staged.
+    async fn suspend(&mut self, error: Error) -> Error {
+        let ended = self.sink.suspend().await;
+        put_in_order(ended, error)
     }
 
     /// The tables that will be written.
@@ -281,6 +293,22 @@ impl Tries {
             Rewind::Start => (!std::mem::replace(&mut self.restarted, true)).then_some(Rewind::Start),
         }
     }
+}
+
+/// The reason why a run has ended, which comes before what went wrong as it ended.
+fn put_in_order(ended: Result<()>, reason: Error) -> Error {
+    if let Err(second) = ended {
+        tracing::warn!("what was staged could not be put in order: {second}");
+    }
+    reason
+}
+
+fn kept_too_many(bad: u64, allowed: u64) -> Error {
+    let message = format!(
+        "the unfinished run that this one would go on from has set {bad} bad records aside, where {allowed} are allowed"
+    );
+    Error::config(message)
+        .advise("allow as many, or remove the unfinished run with `pagemill gc`; it was left as it is")
 }
 
 fn too_many(bad: u64, allowed: u64, latest: &[BadRecord]) -> Error {

@@ -1,8 +1,10 @@
 //! The commit: the manifest appears, by one conditional put, or it does not.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
-use object_store::{Error as StoreError, ObjectStore, PutMode, PutOptions, UpdateVersion};
-use pagemill_core::{Error, ErrorKind, FileEntry, Result};
+use object_store::{Error as StoreError, ObjectStore, PutMode, PutOptions, UpdateVersion, path::Path};
+use pagemill_core::{Error, ErrorKind, FileEntry, Result, TableName};
 use pagemill_sink::{AttemptId, Manifest};
 
 use crate::{
@@ -90,21 +92,32 @@ pub(crate) async fn is_open(calls: &Calls, keys: &Keys, id: AttemptId) -> Result
 }
 
 /// Checks that all that the manifest will name is there, in its full length.
-pub(crate) async fn check_all_there(calls: &Calls, keys: &Keys, attempt: &Attempt, files: &[FileEntry]) -> Result<()> {
-    let gone = |what: String| {
-        Error::io(format!("{what} is not there any more, or not as it was written"))
-            .advise("find out what else removes or writes objects there, and run it again; nothing was published")
-    };
-    for table in &attempt.tables {
-        let there = calls.list(&keys.table(table)?).await?;
-        for file in files.iter().filter(|f| f.table == table.as_str()) {
-            let key = keys.published(&file.path)?;
-            if !there.iter().any(|meta| meta.location == key && meta.size == file.bytes) {
-                return Err(gone(calls.url(&key)));
+pub(crate) async fn check_all_there(calls: &Calls, keys: &Keys, files: &[FileEntry]) -> Result<()> {
+    match missing(calls, keys, files).await? {
+        None => Ok(()),
+        Some(key) => Err(Error::io(format!("{} is not there any more, or not as it was written", calls.url(&key)))
+            .advise("find out what else removes or writes objects there, and run it again; nothing was published")),
+    }
+}
+
+/// The first of these files that is not there in its full length.
+pub(crate) async fn missing(calls: &Calls, keys: &Keys, files: &[FileEntry]) -> Result<Option<Path>> {
+    let mut of_table: Option<(&str, HashSet<(Path, u64)>)> = None;
+    for file in files {
+        let there = match &of_table {
+            Some((table, there)) if *table == file.table => there,
+            _ => {
+                let found = calls.list(&keys.table(&TableName::new(&file.table)?)?).await?;
+                let there = found.into_iter().map(|meta| (meta.location, meta.size)).collect();
+                &of_table.insert((&file.table, there)).1
             }
+        };
+        let key = keys.published(&file.path)?;
+        if !there.contains(&(key.clone(), file.bytes)) {
+            return Ok(Some(key));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Puts the manifest, in the place of the one that `over` is a version of, or of none.

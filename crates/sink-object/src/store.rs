@@ -14,7 +14,7 @@ use pagemill_sink::{
     AttemptId, Journal, Manifest, Store,
     journal::Header,
     manifest::Replaced,
-    store::{Kept, Opened, Part, Plan, Segment},
+    store::{Kept, Opened, Part, Plan, Segment, damaged_slot},
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 
@@ -237,7 +237,7 @@ impl Running {
     /// The commit. An error that is not [`Unknown`](ErrorKind::Unknown) says that it did not come about, and will not.
     async fn commit(&mut self, calls: &Calls, manifest: &Manifest) -> Result<Outcome> {
         publish::announce(calls, &self.keys, self.attempt.id).await?;
-        publish::check_all_there(calls, &self.keys, &self.attempt, &manifest.files).await?;
+        publish::check_all_there(calls, &self.keys, &manifest.files).await?;
         self.committing = true;
         let over = self.over.as_ref().map(|(old, version)| (old.attempt.clone(), version.clone()));
         publish::commit(calls, &self.keys, self.attempt.id, manifest, over.as_ref()).await
@@ -427,6 +427,23 @@ async fn keep_whole_segments(calls: &Calls, keys: &Keys, attempt: &mut Attempt) 
     Ok(())
 }
 
+/// The manifest that there is, and its version; with `whole`, an error when a file that it names is not there.
+async fn published(calls: &Calls, keys: &Keys, whole: bool) -> Result<Option<(Manifest, UpdateVersion)>> {
+    let mut found = read_manifest(calls, keys).await?;
+    while let Some((manifest, _)) = &found
+        && whole
+        && let Some(key) = publish::missing(calls, keys, &manifest.files).await?
+    {
+        // Unless it was replaced meanwhile, when its files are removed.
+        let again = read_manifest(calls, keys).await?;
+        if again.as_ref().is_some_and(|(now, _)| now.attempt == manifest.attempt) {
+            return Err(damaged_slot(&keys.run_key(), calls.url(&key)));
+        }
+        found = again;
+    }
+    Ok(found)
+}
+
 /// Refuses a slot inside what another run has published as one.
 async fn refuse_overlap(calls: &Calls, keys: &Keys) -> Result<()> {
     for manifest in keys.enclosing_manifests()? {
@@ -481,7 +498,7 @@ impl ObjectSink {
         let tables = plan.draft.table_names()?;
         let header = Header::of(plan)?;
         let calls = self.calls.clone();
-        let over = self.block_on(async { read_manifest(&calls, &keys).await })?;
+        let over = self.block_on(async { published(&calls, &keys, !plan.overwrite).await })?;
         if let Some((manifest, _)) = &over
             && !plan.overwrite
         {

@@ -117,14 +117,7 @@ pub(crate) async fn sweep(
 ///
 /// One that is doomed for its age alone may be alive. Before it puts its manifest it says so, and looks for the mark that it is closed;
 /// here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
-async fn is_dead(
-    calls: &Calls,
-    keys: &Keys,
-    id: AttemptId,
-    listed: &Listed,
-    by_age: bool,
-    dry: bool,
-) -> Result<bool> {
+async fn is_dead(calls: &Calls, keys: &Keys, id: AttemptId, listed: &Listed, by_age: bool, dry: bool) -> Result<bool> {
     let mut spared = by_age && listed.committing;
     if !dry && !spared {
         close(calls, keys, id).await?;

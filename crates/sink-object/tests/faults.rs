@@ -141,3 +141,19 @@ fn all_calls_go_wrong_from_one_on() {
     let faults: Vec<_> = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Wrong).collect();
     every_call(Mode::FromThenOn, 2, &ENDS, &faults);
 }
+
+#[test]
+fn what_is_published_and_lacks_a_file_is_not_said_to_be_there_and_can_be_made_again() {
+    for spoil in [World::remove as fn(&World, &str), |world, key| world.write(key, b"x")] {
+        let world = World::default();
+        export(&mut sink(&world, None), false, 1).expect("publishes");
+        let keys = world.keys();
+        let part = keys.iter().find(|key| key.contains("/part-00001")).expect("a part");
+        spoil(&world, part);
+        let error = export(&mut sink(&world, None), false, 1).expect_err("it is not whole");
+        assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+        assert!(error.to_string().contains(part) && error.to_string().contains("--overwrite"), "{error}");
+        assert!(matches!(export(&mut sink(&world, None), true, 2), Ok(Ended::Published(_))));
+        assert_eq!((published(&world), left(&world)), (Some(ledger(2)), Vec::new()));
+    }
+}

@@ -30,6 +30,8 @@ pub struct Stat {
     pub is_dir: bool,
     /// A file; not a symbolic link to one.
     pub is_file: bool,
+    /// Bytes, of a file.
+    pub len: u64,
     /// The permission bits.
     pub mode: u32,
     /// The device it is on.
@@ -165,6 +167,7 @@ impl Disk for RealDisk {
         Ok(Some(Stat {
             is_dir: found.is_dir(),
             is_file: found.is_file(),
+            len: found.len(),
             mode: found.mode() & 0o7777,
             device: found.dev(),
             mine: user.is_root() || user.as_raw() == found.uid(),

@@ -14,7 +14,7 @@ use crate::{
     committer::{Committer, Failure},
     encode::{Spec, TableQueue},
     format::{TABLE_KEY, VERSION_KEY},
-    manifest::{MANIFEST_VERSION, TableEntry},
+    manifest::{MANIFEST_VERSION, TableEntry, hex, sha256},
     recut::batch_bytes,
     store::{Kept, Opened, Plan, Segment},
     workers::Pool,
@@ -165,6 +165,7 @@ impl FileSink {
             pages: 0,
             rows: 0,
             bad: 0,
+            input: (!run.pages.is_empty()).then(|| hex(&sha256(run.pages.as_bytes()))),
             summary: Value::Null,
         })
     }
@@ -441,12 +442,11 @@ fn differences(ours: &Manifest, published: &Manifest) -> Option<String> {
     if ours.tables != published.tables {
         names.push("the tables' columns");
     }
-    if names.is_empty() {
-        return None;
-    }
-    Some(format!(
-        "{} is published already, by a run with other options ({}); it was left as it is",
-        published.run,
-        names.join(", ")
-    ))
+    let other_pages = matches!((&ours.input, &published.input), (Some(ours), Some(theirs)) if ours != theirs);
+    let what = match (names.is_empty(), other_pages) {
+        (true, false) => return None,
+        (true, true) => "from files that were not as they are now".to_owned(),
+        (false, _) => format!("by a run with other options ({})", names.join(", ")),
+    };
+    Some(format!("{} is published already, {what}; it was left as it is (--overwrite makes it anew)", published.run))
 }

@@ -34,6 +34,9 @@ pub struct Manifest {
     pub format: String,
     /// Everything that decides which bytes are written.
     pub config: BTreeMap<String, String>,
+    /// SHA-256 of what told its [pages](pagemill_core::Run::pages) from those of another run of the same configuration, if something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// The tables, with or without rows.
     pub tables: Vec<TableEntry>,
     /// The files, by table and then by path.
@@ -276,6 +279,7 @@ mod tests {
             pages: 1,
             rows: 2,
             bad: 3,
+            input: None,
             summary: Value::Null,
         }
     }

@@ -1,7 +1,9 @@
 //! [`Store`]: where a run's files are staged, kept for a later run, and published.
 
+use std::fmt;
+
 use bytes::Bytes;
-use pagemill_core::{Checkpoint, CursorId, Receipt, Result, Resume, Rewind, Run, TableName};
+use pagemill_core::{Checkpoint, CursorId, Error, Receipt, Result, Resume, Rewind, Run, TableName};
 use serde_json::Value;
 
 use crate::Manifest;
@@ -36,6 +38,12 @@ pub struct Kept {
     pub resume: Resume,
     /// The parts that hold all rows before it.
     pub parts: Vec<Part>,
+}
+
+/// The error of [`Store::open`] for a run that is published, but of which something is not there as it was written.
+pub fn damaged_slot(run_key: &str, what: impl fmt::Display) -> Error {
+    Error::data(format!("{run_key} is published, but {what} is not there as it was written"))
+        .advise("put it back, or have all of it made again with --overwrite; `pagemill verify` says what else is wrong")
 }
 
 /// A part that is complete.
@@ -76,12 +84,13 @@ pub struct Segment {
 /// dropped keeps what is durable, as after `suspend`.
 ///
 /// # Errors
-/// Kinds are those of [`ErrorKind`](pagemill_core::ErrorKind): `Busy` when another run holds the slot; `Create` and `Io` when a file
+/// Kinds are those of [`ErrorKind`](pagemill_core::ErrorKind): `Data` when what is published is damaged; `Busy` when another run holds the slot; `Create` and `Io` when a file
 /// cannot be made or written; `Unknown` when it cannot be told whether the run is published.
 #[allow(clippy::missing_errors_doc, reason = "said above, once for all")]
 pub trait Store: Send {
     /// Takes the slot, finishes what a published run left undone, and finds what an earlier attempt of the same configuration
-    /// has kept. What that was is checked before it is relied on: each part's bytes against its hash.
+    /// has kept. What that was is checked before it is relied on: each part's bytes against its hash. Of what is published, each
+    /// file must be there in its length, or it is [damaged](damaged_slot), unless it is to be replaced.
     fn open(&mut self, plan: &Plan) -> Result<Opened>;
     /// What the names of parts carry, once it is open: so that none of them is the name of a part that is published, and that
     /// a slow reader may be about to open while it is replaced. A word of letters and digits.

@@ -11,7 +11,7 @@ use std::{
 
 use common::{Lines, files, name, rows, run, schema, seen, sink, sink_called, tables, write_all, write_from, written};
 use pagemill_core::{Checkpoint, Cursor, ErrorKind, Position, Sink, TableSchema};
-use pagemill_sink::{AttemptId, Manifest, conformance, layout::Layout};
+use pagemill_sink::{AttemptId, FileSink, Manifest, conformance, layout::Layout};
 
 fn names(root: &Path) -> Vec<String> {
     files(root).keys().map(|p| p.display().to_string()).collect()
@@ -194,20 +194,39 @@ async fn what_is_not_ours_is_never_overwritten() {
 }
 
 #[tokio::test]
-async fn a_published_folder_that_is_gone_is_named() {
-    let dir = tempfile::tempdir().expect("dir");
-    let out = dir.path().join("out");
-    let mut first = sink(&out);
-    first.open(&run(None), &tables()).await.expect("opens");
-    write_all(&mut first).await.expect("writes");
-    first.commit(&serde_json::Value::Null).await.expect("commits");
-    drop(first);
-    fs::remove_dir_all(out.join("m_c")).expect("remove");
-    let error = sink(&out).open(&run(None), &tables()).await.expect_err("gone");
-    assert!(error.to_string().contains("m_c was published and is gone"), "{error}");
-    fs::remove_file(dir.path().join("out.pagemill/m/_/manifest.json")).expect("remove");
-    fs::remove_dir_all(&out).expect("remove");
-    assert_eq!(sink(&out).open(&run(None), &tables()).await.expect("opens"), None);
+async fn what_was_published_and_is_damaged_is_named_and_can_be_made_again() {
+    type Damage = fn(&Path);
+    async fn publish(mut sink: FileSink) {
+        sink.open(&run(None), &tables()).await.expect("opens");
+        write_all(&mut sink).await.expect("writes");
+        sink.commit(&serde_json::Value::Null).await.expect("commits");
+    }
+    let damages: [(&str, Damage); 4] = [
+        ("m_c", |out| fs::remove_dir_all(out.join("m_c")).expect("remove")),
+        ("out", |out| fs::remove_dir_all(out).expect("remove")),
+        ("part-", |out| {
+            let found = fs::read_dir(out.join("m")).expect("dir").next().expect("a file").expect("entry").path();
+            fs::remove_file(found).expect("remove");
+        }),
+        ("part-", |out| {
+            let found = fs::read_dir(out.join("m")).expect("dir").next().expect("a file").expect("entry").path();
+            let mut bytes = fs::read(&found).expect("bytes");
+            bytes.pop();
+            fs::write(&found, bytes).expect("write");
+        }),
+    ];
+    for (named, damage) in damages {
+        let dir = tempfile::tempdir().expect("dir");
+        let out = dir.path().join("out");
+        publish(sink(&out)).await;
+        damage(&out);
+        let error = sink(&out).open(&run(None), &tables()).await.expect_err("damaged");
+        assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+        assert!(error.to_string().contains(named) && error.to_string().contains("--overwrite"), "{error}");
+        publish(sink(&out).overwrite(true)).await;
+        assert_eq!(seen(&out), written(), "{error}");
+        assert!(sink(&out).open(&run(None), &tables()).await.expect("whole").is_some());
+    }
 }
 
 #[tokio::test]

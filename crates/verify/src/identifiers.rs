@@ -109,6 +109,7 @@ mod tests {
             pages: 1,
             rows,
             bad: 0,
+            input: None,
             summary: serde_json::Value::Null,
         }
     }

@@ -501,7 +501,12 @@ impl Disk for MemoryDisk {
         let world = self.world();
         let Some(ino) = world.live.find(path) else { return Ok(None) };
         let is_dir = world.live.dir(ino).is_some();
-        Ok(Some(Stat { is_dir, is_file: !is_dir, mode: world.live.nodes[ino].mode, device: 1, mine: true }))
+        let node = &world.live.nodes[ino];
+        let len = match &node.kind {
+            Kind::Dir(_) => 0,
+            Kind::File(bytes) => bytes.len() as u64,
+        };
+        Ok(Some(Stat { is_dir, is_file: !is_dir, len, mode: node.mode, device: 1, mine: true }))
     }
 
     fn list(&mut self, path: &Path) -> io::Result<Vec<String>> {

@@ -52,6 +52,7 @@ pub fn plan(slot: Option<&str>, overwrite: bool) -> Plan {
         pages: 0,
         rows: 0,
         bad: 0,
+        input: None,
         summary: serde_json::Value::Null,
     };
     Plan { run: run(slot), draft, overwrite }

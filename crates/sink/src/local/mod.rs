@@ -162,6 +162,11 @@ impl Store for LocalStore {
             self.changed(&home);
             self.flush(&[])?;
             self.move_into_place(&layout, manifest, true)?;
+            match self.damage(&layout, manifest)? {
+                Some(damage) if plan.overwrite => tracing::warn!("{damage}: it is made again"),
+                Some(damage) => return Err(damage),
+                None => {}
+            }
             if !plan.overwrite {
                 self.remove_attempts(&layout)?;
                 let receipt = receipt(&layout, manifest, true);

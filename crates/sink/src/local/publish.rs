@@ -1,11 +1,14 @@
 //! The commit, and what follows from it.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use pagemill_core::{Error, ErrorKind, FileEntry, Receipt, Result, TableName};
 
 use super::{LocalStore, folders::During, receipt};
-use crate::{AttemptId, Manifest, layout::Layout, manifest::Replaced};
+use crate::{AttemptId, Manifest, layout::Layout, manifest::Replaced, store::damaged_slot};
 
 /// The largest manifest that is read.
 const MANIFEST_LIMIT: u64 = 256 << 20;
@@ -128,11 +131,10 @@ impl LocalStore {
         for table in manifest.table_names()? {
             let (from, to) = (layout.staged(attempt, &table), layout.published(&table));
             let staged = !finished && self.stat(&from)?.is_some();
-            if !staged && self.stat(&to)?.is_none_or(|s| !s.is_dir) {
-                return Err(Error::io(format!("{} was published and is gone", to.display())).advise(format!(
-                    "put it back, or remove {} to have the run made again",
-                    layout.manifest().display()
-                )));
+            if !staged && !again && self.stat(&to)?.is_none() {
+                return Err(
+                    Error::io(format!("{} is gone", from.display())).advise("find out what else removes files there")
+                );
             }
             if again && !finished {
                 self.make_public_parents(layout, &to)?;
@@ -163,6 +165,31 @@ impl LocalStore {
         // A rename is durable when both folders are.
         self.changed(&source);
         self.flush(&[])
+    }
+
+    /// What is wrong with what was published: a file that is gone, or of another length.
+    pub(super) fn damage(&mut self, layout: &Layout, manifest: &Manifest) -> Result<Option<Error>> {
+        for table in manifest.table_names()? {
+            let dir = layout.published(&table);
+            let damaged = match self.stat(&dir)?.is_some_and(|s| s.is_dir) {
+                true => self.damaged_file(&dir, manifest, &table)?,
+                false => Some(dir),
+            };
+            if let Some(path) = damaged {
+                return Ok(Some(damaged_slot(&layout.run_key(), path.display())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn damaged_file(&mut self, dir: &Path, manifest: &Manifest, table: &TableName) -> Result<Option<PathBuf>> {
+        for file in manifest.files_of(table) {
+            let path = dir.join(file.path.rsplit('/').next().unwrap_or(""));
+            if self.stat(&path)?.is_none_or(|s| !s.is_file || s.len != file.bytes) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// Moves one table from where it was staged to where readers find it.
