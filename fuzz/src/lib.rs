@@ -1,4 +1,4 @@
-//! What the fuzz targets share.
+//! The fuzz targets, and what they share.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `document` | the same as a page: its framing, its envelope, its records |
 //! | `record` | what is promised of one record: whether it is good, and what must come back |
 //! | `oracle` | the three together, held against an outcome |
+//! | [`targets`] | the targets themselves; the binaries of the same names hand them to libFuzzer |
 //!
 //! The targets assert what `README.md` and `ARCHITECTURE.md` promise, so that nothing here looks into the decoder.
 
@@ -17,6 +18,7 @@ mod json;
 mod oracle;
 mod record;
 mod subject;
+pub mod targets;
 
 pub use input::{Input, KERNELS};
 pub use oracle::check;

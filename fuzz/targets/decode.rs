@@ -1,16 +1,4 @@
-//! Pages are read as serde_json reads them, whole or in pieces, with every kernel.
+//! See `pagemill_fuzz::targets::decode`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use pagemill_fuzz::{Input, check, decode};
-use pagemill_json::{Decoder, KernelName};
-
-fuzz_target!(|data: &[u8]| {
-    let Some(input) = Input::new(data) else { return };
-    let mut best = Decoder::new(input.resource, input.plain_options(None));
-    let whole = decode(&mut best, [&*input.page]);
-    decode(&mut best, input.chunks()).assert_same(&whole, "in pieces");
-    let mut scalar = Decoder::new(input.resource, input.plain_options(Some(KernelName::Scalar)));
-    decode(&mut scalar, [&*input.page]).assert_same(&whole, "with the scalar kernel");
-    check(&input.page, input.resource, &whole);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pagemill_fuzz::targets::decode::run(data));

@@ -10,6 +10,22 @@ use reqwest::{
 
 use crate::{query::ResponseFormat, retry};
 
+/// Bytes of all headers, at most: names, values, and the four around them.
+pub(crate) const HEADERS: usize = 64 << 10;
+
+/// Refuses more headers than anybody needs. How many there are is limited by the HTTP library, which has read them by then.
+///
+/// # Errors
+/// Above [`HEADERS`].
+pub(crate) fn check_size(headers: &HeaderMap) -> Result<()> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > HEADERS {
+        return Err(Error::data(format!("the answer has {bytes} bytes of headers, where {HEADERS} are the limit"))
+            .advise("look at the base URL, and at proxies on the way"));
+    }
+    Ok(())
+}
+
 /// What kind of text a body is announced as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {

@@ -208,6 +208,7 @@ impl Fetch {
             Ok(Err(error)) => return Err(network(error)),
             Err(_) => return Err(slow(format!("the server did not answer within {:?}", self.timeouts.first_byte))),
         };
+        answer::check_size(response.headers()).map_err(|e| Failed::new(Failure::Final, e))?;
         let now = self.clock.time_of_day();
         // A window that opens later than we may wait is left to the server to enforce, and then to explain.
         if let Some(wait) = answer::used_up(response.headers(), now).filter(|wait| *wait <= self.longest_hint) {

@@ -1,4 +1,4 @@
-//! What the fuzz targets call; built with `--cfg fuzzing` alone.
+//! What the fuzz targets call. Not for anybody else: it may change at any time.
 
 use std::time::{Duration, SystemTime};
 

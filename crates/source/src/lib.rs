@@ -31,7 +31,8 @@ pub mod progress;
 pub mod query;
 pub mod retry;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
 pub mod fuzzing;
 
 mod answer;

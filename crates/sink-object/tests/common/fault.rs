@@ -79,6 +79,9 @@ pub enum Op {
     Delete,
 }
 
+/// Something that is done beside the calls.
+type Deed = Arc<dyn Fn() + Send + Sync>;
+
 type Uploads = HashMap<String, (Path, BTreeMap<usize, Bytes>)>;
 
 /// What is stored. Stores of the same world see the same.
@@ -139,7 +142,7 @@ pub struct FaultStore {
     /// Lets others go first now and then; from a seed.
     jumble: Option<AtomicU64>,
     /// What is done before some calls, by their numbers.
-    before: Option<(Vec<u64>, Arc<dyn Fn() + Send + Sync>)>,
+    before: Option<(Vec<u64>, Deed)>,
 }
 
 /// What a store makes of conditions.

@@ -165,6 +165,30 @@ async fn heads_beyond_reason_are_refused() {
 }
 
 #[tokio::test]
+async fn headers_of_64_kib_are_read_and_no_more() {
+    let body = page(0..3, None);
+    let length = format!("content-length: {}", body.len());
+    // Name and value of each, and the four bytes around them.
+    let rest = ["connection: close", "content-type: application/json", &length]
+        .iter()
+        .map(|line| line.len() + 2)
+        .sum::<usize>();
+    for (bytes, fits) in [((64 << 10) - 1, true), (64 << 10, true), ((64 << 10) + 1, false), (380_000, false)] {
+        let value = "v".repeat(bytes - rest - 5);
+        let server =
+            Server::script(vec![answer(200, &["content-type: application/json", &format!("x: {value}")], &body)]);
+        let given = read_all(&server).await;
+        if fits {
+            given.ids_are(0..3);
+        } else {
+            assert_eq!(given.failed().kind(), ErrorKind::Data);
+            assert!(given.failed().message().contains(&format!("{bytes} bytes of headers")), "{}", given.failed());
+            assert_eq!(server.seen().len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_in_mid_walk_keeps_what_came_before_and_can_be_resumed() {
     for (status, kind) in [
         (401, ErrorKind::Denied),
