@@ -4,8 +4,8 @@ A server, `pagemill simulate --ledger --stamp`, writes down what it serves, and 
 killed at a random moment and started again, with the same command, until it says that it has published; then the
 next slot begins, until there were so many kills. For every slot DuckDB and pyarrow, each for itself, must find what the
 ledger says: every record of every page once, in order, and all of a page from one serving of it that left the server whole.
-While an export is at work, its slot is either not to be seen or whole. With TERM or INT a run is asked to end: it has to do so
-within five seconds, and to say with its exit code why. Needs duckdb and pyarrow.
+While an export is at work, its slot is either not to be seen or whole. With TERM or INT a run is asked to end, every
+other one twice, which ends it where it is: it has to do so within five seconds, and to say with its exit code why. Needs duckdb and pyarrow.
 """
 
 import collections
@@ -98,7 +98,7 @@ def main():
         server = subprocess.Popen(serve + [word for fault in FAULTS for word in ("--fault", fault)], stdout=subprocess.PIPE, text=True)
         try:
             url = re.search(r"http://\S+", server.stdout.readline()).group()
-            kills = slots = resumed = late = 0
+            kills = slots = resumed = late = twice = 0
             lengths = [1.0]
             while kills < wanted:
                 slot = f"run={slots}"
@@ -113,6 +113,11 @@ def main():
                     except subprocess.TimeoutExpired:
                         process.send_signal(getattr(signal, f"SIG{name}"))
                         asked = time.monotonic()
+                        if name != "KILL" and rng.random() < 0.5:
+                            time.sleep(rng.uniform(0, 0.02))
+                            # It may have ended by itself.
+                            twice += process.poll() is None
+                            process.send_signal(getattr(signal, f"SIG{name}"))
                         process.communicate()
                         if process.returncode == 0:
                             # It had published before it heard of it.
@@ -139,7 +144,7 @@ def main():
                 left = [path for path in (work / "out.pagemill" / "members" / slot).iterdir() if path.name not in ("lock", "manifest.json")]
                 assert not left, left
                 slots += 1
-            print(f"{kills} times SIG{name}, {late} of them with tables in place; {slots} slots whole, {resumed} of them gone on with: 0 lost, 0 doubled, 0 mixed")
+            print(f"{kills} times SIG{name}, {twice} of them twice, {late} with tables in place; {slots} slots whole, {resumed} of them gone on with: 0 lost, 0 doubled, 0 mixed")
         finally:
             server.terminate()
             server.wait()

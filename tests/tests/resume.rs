@@ -261,3 +261,56 @@ async fn a_run_with_more_bad_records_than_are_allowed_now_stays_for_one_that_all
     assert!(report.resumed > 1, "{}", report.resumed);
     assert_eq!((report.totals.records, report.totals.bad), (303, 3));
 }
+
+/// A sink that stands at the end of its walk and has not published, as one may that died just before.
+struct AtTheEnd {
+    bad: u64,
+    published: bool,
+    suspended: Arc<AtomicU64>,
+}
+
+#[async_trait::async_trait]
+impl pagemill::Sink for AtTheEnd {
+    async fn open(&mut self, _: &pagemill::Run, _: &[pagemill::TableSchema]) -> Result<Option<Resume>> {
+        let checkpoint = pagemill::Checkpoint { pages: 1, rows: 1, bad: self.bad, next: pagemill::Position::End };
+        Ok(Some(Resume { checkpoint, seen: Vec::new(), summary: serde_json::Value::Null }))
+    }
+    fn is_published(&self) -> bool {
+        self.published
+    }
+    async fn write(&mut self, _: pagemill::Table) -> Result<()> {
+        Err(Error::internal("there is nothing to write"))
+    }
+    async fn checkpoint(&mut self, _: pagemill::Checkpoint, _: &serde_json::Value) -> Result<()> {
+        Err(Error::internal("there is nothing to write"))
+    }
+    async fn rewind(&mut self, _: Rewind) -> Result<Option<Resume>> {
+        Err(Error::internal("there is nothing to go back to"))
+    }
+    async fn commit(&mut self, _: &serde_json::Value) -> Result<pagemill::Receipt> {
+        Ok(pagemill::Receipt { manifest: String::new(), already_published: self.published, files: Vec::new() })
+    }
+    async fn suspend(&mut self) -> Result<()> {
+        self.suspended.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    async fn abort(&mut self) -> Result<()> {
+        Err(Error::internal("what is staged is given up"))
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_bad_records_is_held_at_the_end_of_the_walk_too() {
+    for (bad, published, kept) in [(3, false, true), (1, false, false), (3, true, false)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let input = dir.path().join("page.ndjson");
+        std::fs::write(&input, "").expect("a file");
+        let source = FileSource::new(&members(), [&input], FileOptions::default()).expect("a source");
+        let suspended = Arc::new(AtomicU64::new(0));
+        let sink = AtTheEnd { bad, published, suspended: suspended.clone() };
+        let flatten = Flatten::new(&members(), Some(ACCOUNT.to_owned()));
+        let result = Pipeline::new(source, flatten, sink).max_bad_records(2).run().await;
+        assert_eq!(result.err().map(|e| e.kind()), kept.then_some(ErrorKind::Config), "{bad} {published}");
+        assert_eq!(suspended.load(Ordering::SeqCst), u64::from(kept));
+    }
+}

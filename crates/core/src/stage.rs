@@ -43,6 +43,12 @@ pub trait Sink: Send {
     /// write the same: another configuration begins at the start.
     async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Resume>>;
 
+    /// Whether the run that was opened had been published before: then there is nothing to write, and [`commit`](Self::commit) says what
+    /// is there.
+    fn is_published(&self) -> bool {
+        false
+    }
+
     /// Takes rows; they are staged, visible to nobody.
     async fn write(&mut self, table: Table) -> Result<()>;
 
@@ -88,6 +94,10 @@ impl<T: Transform + ?Sized> Transform for Box<T> {
 impl<T: Sink + ?Sized> Sink for Box<T> {
     async fn open(&mut self, run: &Run, tables: &[TableSchema]) -> Result<Option<Resume>> {
         (**self).open(run, tables).await
+    }
+
+    fn is_published(&self) -> bool {
+        (**self).is_published()
     }
 
     async fn write(&mut self, table: Table) -> Result<()> {

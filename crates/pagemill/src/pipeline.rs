@@ -123,7 +123,7 @@ impl Pipeline {
             pages: std::mem::take(&mut self.pages),
         };
         let mut from = self.sink.open(&run, &tables).await?;
-        let published = ended(from.as_ref());
+        let published = self.sink.is_published();
         if let Some(kept) = from.as_ref().filter(|_| !published)
             && kept.checkpoint.bad > self.max_bad_records
         {

@@ -1,18 +1,22 @@
 //! Which object is what.
 //!
 //! ```text
-//! PREFIX/<table>/<slot>/<attempt>/part-00000.<ext>                 written once, never moved
+//! PREFIX/<table>/<slot>/<dataset>.<attempt>/part-00000.<ext>       written once, never moved
 //! PREFIX.pagemill/<dataset>/<slot or "_">/manifest.json            its appearance is the commit
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/journal-000000 that the attempt exists, and what it goes on from
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/journal-000001 a segment; and so on, without a gap
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/upload-000000  an upload in pieces that may not be complete
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/probe          what the store is tried with
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/committing     that its manifest may be put from now on
+//! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/doomed         that it was taken for dead, for its age, and must not be published
 //! PREFIX.pagemill/<dataset>/<slot or "_">/<attempt>/closed         that nobody is to go on from the attempt any more
 //! ```
 //!
 //! The manifest is where a local run has it, beside the tables and not among them: whoever lists a table's prefix finds data and
 //! nothing else, and one rule tells tools where manifests are, whatever the store.
+//!
+//! Tables of two datasets may have one name: `m_c` is the root of one, and a list of another that is called `m`. So a part's key names
+//! its dataset, and nobody takes another's part for one that nothing speaks for.
 
 use object_store::path::Path;
 use pagemill_core::{Error, Result, Run, Slot, TableName};
@@ -33,6 +37,7 @@ pub(crate) enum Entry {
     /// A note of an upload, or a probe.
     Note,
     Committing,
+    /// That nobody goes on from it, or that it must not be published.
     Closed,
 }
 
@@ -58,7 +63,12 @@ impl Keys {
 
     /// What the manifest calls a part: its key without the prefix.
     pub(crate) fn relative(&self, attempt: AttemptId, table: &TableName, name: &str) -> String {
-        format!("{}/{attempt}/{name}", self.relative_table(table))
+        format!("{}/{}/{name}", self.relative_table(table), self.folder(attempt))
+    }
+
+    /// The folder of an attempt's parts, in that of a table.
+    pub(crate) fn folder(&self, attempt: AttemptId) -> String {
+        format!("{}.{attempt}", self.dataset)
     }
 
     fn relative_table(&self, table: &TableName) -> String {
@@ -126,6 +136,10 @@ impl Keys {
         self.in_home(&format!("{attempt}/committing"))
     }
 
+    pub(crate) fn doomed(&self, attempt: AttemptId) -> Result<Path> {
+        self.in_home(&format!("{attempt}/doomed"))
+    }
+
     pub(crate) fn closed(&self, attempt: AttemptId) -> Result<Path> {
         self.in_home(&format!("{attempt}/closed"))
     }
@@ -139,7 +153,7 @@ impl Keys {
             (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
         };
         let entry = match name {
-            "closed" => Entry::Closed,
+            "closed" | "doomed" => Entry::Closed,
             "committing" => Entry::Committing,
             "probe" => Entry::Note,
             _ => number("journal-").map(Entry::Journal).or_else(|| number("upload-").map(|_| Entry::Note))?,
@@ -147,10 +161,11 @@ impl Keys {
         Some((AttemptId::parse(attempt)?, entry))
     }
 
-    /// The attempt that wrote a part of `table`; `None` when the key is none of ours.
+    /// The attempt that wrote a part of `table`; `None` when the key is none of ours, or another dataset's.
     pub(crate) fn writer(&self, table: &TableName, key: &Path) -> Option<AttemptId> {
         let home = self.table(table).ok()?;
-        let (attempt, name) = key.as_ref().strip_prefix(home.as_ref())?.strip_prefix('/')?.split_once('/')?;
+        let (folder, name) = key.as_ref().strip_prefix(home.as_ref())?.strip_prefix('/')?.split_once('/')?;
+        let attempt = folder.strip_prefix(self.dataset.as_str())?.strip_prefix('.')?;
         (name.starts_with("part-") && !name.contains('/')).then(|| AttemptId::parse(attempt)).flatten()
     }
 }
@@ -210,7 +225,7 @@ mod tests {
         let with = keys("/data/lake/", Some("dt=2026-11-23")).expect("keys");
         let part = with.part(id, &table, "part-00000.parquet").expect("key");
         let hex = "00000000000000000000000000000007";
-        assert_eq!(part.as_ref(), format!("data/lake/members_emails/dt=2026-11-23/{hex}/part-00000.parquet"));
+        assert_eq!(part.as_ref(), format!("data/lake/members_emails/dt=2026-11-23/members.{hex}/part-00000.parquet"));
         assert_eq!(with.writer(&table, &part), Some(id));
         let home = "data/lake.pagemill/members/dt=2026-11-23";
         assert_eq!(with.manifest().expect("key").as_ref(), format!("{home}/manifest.json"));
@@ -245,9 +260,13 @@ mod tests {
             assert_eq!(entry(&format!("{home}/{key}")), None, "{key}");
         }
         let table = TableName::new("members").expect("a name");
-        for key in
-            ["o/members/a=1/part-00000.x", &format!("o/members/a=1/b=2/{id}/part-0"), &format!("o/members/a=1/{id}/x")]
-        {
+        for key in [
+            "o/members/a=1/part-00000.x",
+            &format!("o/members/a=1/b=2/members.{id}/part-0"),
+            &format!("o/members/a=1/members.{id}/x"),
+            &format!("o/members/a=1/{id}/part-0"),
+            &format!("o/members/a=1/other.{id}/part-0"),
+        ] {
             assert_eq!(keys.writer(&table, &Path::parse(key).expect("path")), None, "{key}");
         }
     }

@@ -63,15 +63,15 @@ pub(crate) fn files(keys: &Keys, attempt: &Attempt) -> Result<Vec<FileEntry>> {
     Ok(files)
 }
 
-/// Says that the attempt is about to be published, and then looks whether it was closed meanwhile.
+/// Says that the attempt is about to be published, and then looks whether it was doomed meanwhile.
 ///
 /// Whoever removes attempts by their age does the same the other way round, so one of the two sees the other.
 pub(crate) async fn announce(calls: &Calls, keys: &Keys, attempt: AttemptId) -> Result<()> {
     calls.put(&keys.committing(attempt)?, "committing\n".into()).await?;
-    if is_open(calls, keys, attempt).await? {
-        return Ok(());
+    match is_alive(calls, keys, attempt).await? {
+        true => Ok(()),
+        false => Err(Error::io(format!("attempt {attempt} of {} is over", keys.run_key()))),
     }
-    Err(Error::io(format!("attempt {attempt} of {} was closed by somebody else", keys.run_key())))
 }
 
 /// Takes back what [`announce`] has said, of an attempt that is certain not to be published.
@@ -83,6 +83,12 @@ pub(crate) async fn renounce(calls: &Calls, keys: &Keys, attempt: AttemptId) {
     if let Err(error) = taken_back {
         tracing::warn!(%attempt, %error, "an attempt is left that `gc` will take for one about to publish");
     }
+}
+
+/// Whether an attempt can be published: nobody has taken it for dead, or has removed it. The journal goes before the mark.
+pub(crate) async fn is_alive(calls: &Calls, keys: &Keys, id: AttemptId) -> Result<bool> {
+    let doomed = calls.size(&keys.doomed(id)?).await?.is_some();
+    Ok(!doomed && calls.size(&keys.journal(id, 0)?).await?.is_some())
 }
 
 /// Whether an attempt can still be gone on from. The mark is looked for first: it is what is removed last.
@@ -144,7 +150,10 @@ pub(crate) async fn commit(
     let mut tried = 1;
     loop {
         if calls.single_writer
-            && let Some((there, _)) = read_manifest(calls, keys).await?
+            && let Some((there, _)) = match read_manifest(calls, keys).await {
+                Err(cause) if in_doubt => return Err(unknown(calls, keys)?.because(cause)),
+                other => other?,
+            }
             && Some(there.attempt.as_str()) != replaced
         {
             return Ok(if there.attempt == ours.to_string() { Outcome::Ours } else { Outcome::Other(Box::new(there)) });

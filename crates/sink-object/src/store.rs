@@ -134,7 +134,8 @@ impl ObjectSink {
     }
 
     /// Puts objects without a condition, for stores that know none. Whoever sets it says that no two runs of a slot
-    /// ever overlap; where they do, one may take the other's place.
+    /// ever overlap; where they do, one may take the other's place. So may one that is over, when the answer to its last put never
+    /// came ([`Unknown`](ErrorKind::Unknown)) and the put arrives late.
     #[must_use]
     pub fn unsafe_single_writer(mut self, alone: bool) -> Self {
         self.calls.single_writer = alone;
@@ -215,9 +216,9 @@ impl ObjectSink {
                 .advise("run it again, which will say what is there")
                 .because(error));
         }
-        if let Ok(false) = self.with(async |calls, run| publish::is_open(calls, &run.keys, run.attempt.id).await) {
-            return Err(Error::io("what this run has written was removed while it was at work")
-                .advise("run it again; nothing was published. `gc` took it for dead: it must be given an age that is longer than any run")
+        if let Ok(false) = self.with(async |calls, run| publish::is_alive(calls, &run.keys, run.attempt.id).await) {
+            return Err(Error::io("`gc` took this run for dead while it was at work, and removes what it has written")
+                .advise("run it again; nothing was published. Give `gc` an age that is longer than any run")
                 .because(error));
         }
         Err(error)
@@ -234,7 +235,7 @@ impl Running {
         Ok(there.filter(new))
     }
 
-    /// The commit. An error that is not [`Unknown`](ErrorKind::Unknown) says that it did not come about, and will not.
+    /// The commit. From the first put on, the run is [`committing`](Self::committing), and what it has written stays whatever comes of it.
     async fn commit(&mut self, calls: &Calls, manifest: &Manifest) -> Result<Outcome> {
         publish::announce(calls, &self.keys, self.attempt.id).await?;
         publish::check_all_there(calls, &self.keys, &manifest.files).await?;
@@ -342,7 +343,7 @@ async fn try_conditions(calls: &Calls, keys: &Keys, id: AttemptId, update: bool)
             || refuses(calls, &key, PutMode::Update(second.version)).await?
         {
             return Err(unconditional(calls, "update an object only if it is the version that was read")
-                .advise("choose another slot, or remove the manifest to have the run made again"));
+                .advise("choose another slot, or another store"));
         }
     }
     calls.delete(&key).await
@@ -667,7 +668,7 @@ impl Store for ObjectSink {
             }
             refuse_overlap(calls, &run.keys).await?;
             let outcome = run.commit(calls, &manifest).await;
-            if outcome.as_ref().is_err_and(|e| e.kind() != ErrorKind::Unknown) {
+            if !run.committing {
                 publish::renounce(calls, &run.keys, run.attempt.id).await;
             }
             outcome
@@ -675,8 +676,8 @@ impl Store for ObjectSink {
         let published = match self.ended(outcome)? {
             Outcome::Ours => manifest,
             Outcome::Other(other) => {
-                if other.config != manifest.config || other.tables != manifest.tables {
-                    tracing::warn!("{} was published meanwhile, by a run with other options", other.run);
+                if other.config != manifest.config || other.tables != manifest.tables || other.input != manifest.input {
+                    tracing::warn!("{} was published meanwhile, by a run with other options or input", other.run);
                 }
                 let receipt =
                     self.with(async |_, run| Ok(run.keys.clone())).and_then(|k| self.receipt(&k, &other, true))?;
@@ -689,6 +690,10 @@ impl Store for ObjectSink {
             }
         };
         let keys = self.with(async |calls, run| {
+            if calls.single_writer {
+                // No put of it is on its way any more.
+                publish::renounce(calls, &run.keys, run.attempt.id).await;
+            }
             run.settle(calls).await;
             Ok(run.keys.clone())
         })?;

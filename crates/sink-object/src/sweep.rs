@@ -46,28 +46,32 @@ pub(crate) async fn sweep(
     which: Doomed<'_>,
     dry: bool,
 ) -> Result<Vec<String>> {
+    // The manifest after the attempts: one of them may be there to replace it, and an older one would make it look stale.
+    let found = listed(calls, keys).await?;
+    let mut begun = Vec::new();
+    for (id, listed) in &found {
+        begun.push((*id, listed, Attempt::begun(calls, keys, *id).await?));
+    }
     let manifest = read_manifest(calls, keys).await?.map(|(manifest, _)| manifest);
     let mut tables: Vec<_> = tables.iter().cloned().chain(known_tables(manifest.as_ref())?).collect();
-    let found = listed(calls, keys).await?;
     let mut doomed = Vec::new();
-    for (id, listed) in &found {
-        let (attempt, there) = Attempt::begun(calls, keys, *id).await?;
+    for (id, listed, (attempt, there)) in begun {
         let stale = match (&attempt, &manifest) {
             (Some(attempt), Some(manifest)) => attempt.over.as_deref() != Some(&manifest.attempt),
             // An attempt's journal is its first object, so this is what is left of one that was being removed.
             (None, _) => !there,
             (_, None) => false,
         };
-        let by_age = match which {
-            Doomed::Since(since) => !stale && listed.latest.is_none_or(|latest| latest < since),
-            _ => false,
-        };
+        let old = matches!(which, Doomed::Since(since) if listed.latest.is_none_or(|latest| latest < since));
+        // A put without a condition may arrive late and take the place of any manifest.
+        let stale = stale && (old || !calls.single_writer || !listed.committing);
+        let by_age = old && !stale;
         let wanted = match which {
-            Doomed::Own(ids) => ids.contains(id),
+            Doomed::Own(ids) => ids.contains(&id),
             Doomed::Stale | Doomed::Since(_) => stale || by_age,
         };
         if wanted {
-            doomed.push((*id, listed, by_age));
+            doomed.push((id, listed, by_age));
         }
         tables.extend(attempt.map(|a| a.tables).unwrap_or_default());
     }
@@ -115,12 +119,15 @@ pub(crate) async fn sweep(
 
 /// Closes a doomed attempt, and says whether what is left of it can be removed.
 ///
-/// One that is doomed for its age alone may be alive. Before it puts its manifest it says so, and looks for the mark that it is closed;
+/// One that is doomed for its age alone may be alive. Before it puts its manifest it says so, and looks for the mark that it is doomed;
 /// here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
 async fn is_dead(calls: &Calls, keys: &Keys, id: AttemptId, listed: &Listed, by_age: bool, dry: bool) -> Result<bool> {
     let mut spared = by_age && listed.committing;
     if !dry && !spared {
         close(calls, keys, id).await?;
+        if by_age {
+            calls.put(&keys.doomed(id)?, "doomed\n".into()).await?;
+        }
         spared = by_age && calls.size(&keys.committing(id)?).await?.is_some();
     }
     if spared {
@@ -178,7 +185,7 @@ async fn remove_home(
         if !dry && let Some(object) = calls.get(note, NOTE_LIMIT).await? {
             // What a note says is not believed beyond the attempt's own keys.
             if let Ok(Note { key, id: upload }) = serde_json::from_slice(&object.bytes)
-                && key.split('/').any(|part| part == id.to_string())
+                && key.split('/').any(|part| part == keys.folder(id))
                 && let Ok(key) = Path::parse(key)
             {
                 calls.drop_upload(&key, &upload).await?;
@@ -200,6 +207,7 @@ async fn remove_home(
     }
     if !dry {
         calls.delete(&keys.committing(id)?).await?;
+        calls.delete(&keys.doomed(id)?).await?;
         calls.delete(&keys.closed(id)?).await?;
     }
     Ok(())

@@ -13,9 +13,14 @@ use std::{
 };
 
 use common::{
-    End, Ended, Fault, FaultStore, Mode, Op, PAGES, World, clean, end, export, ledger, left, on, published, run, tables,
+    End, Ended, Fault, FaultStore, Mode, Op, PAGES, World, bytes, checkpoint, clean, end, export, finish, ledger, left,
+    name, on, part, plan, published, run, tables, write_page,
 };
-use pagemill_core::{ErrorKind, Result};
+use pagemill_core::{ErrorKind, Result, Rewind};
+use pagemill_sink::{
+    Store,
+    store::{Opened, Segment},
+};
 use pagemill_sink_object::ObjectSink;
 
 /// What is there when the run begins.
@@ -224,4 +229,114 @@ fn what_may_be_published_at_any_moment_is_left_alone() {
         assert_eq!(left(&world), Vec::<String>::new(), "call {k}");
     }
     assert!(in_doubt > 1, "no run died as it put its manifest");
+}
+
+/// A sweep, or a run that finds the slot published and tidies up, that has read what it will act on before another run replaced it,
+/// and acts while the next one is about to replace that.
+#[test]
+fn what_was_read_of_a_slot_that_is_replaced_meanwhile_harms_no_run() {
+    let mut cases = 0;
+    for by_run in [false, true] {
+        for j in 0..16 {
+            for k in (0..60).step_by(20).chain(60..100) {
+                let world = World::default();
+                export(&mut on(FaultStore::clean(&world), None), false, 1).expect("publishes");
+                world.write("lake/v1.pagemill/m/d=1/00000000000000000000000000000001/closed", b"closed\n");
+                let result = std::thread::scope(|scope| {
+                    let sweeping = Side::start(scope, &world, &[j], move |store| match by_run {
+                        true => drop(export(store, false, 1).expect("it is published")),
+                        // Nothing that is at work is an hour old.
+                        false => {
+                            let since = SystemTime::now() - Duration::from_secs(3_600);
+                            drop(store.clean(&run(Some("d=1")), &tables(), since, false).expect("sweeps"));
+                        }
+                    });
+                    export(&mut on(FaultStore::clean(&world), None), true, 2).expect("replaces");
+                    let next = Side::start(scope, &world, &[k], |store| export(store, true, 3));
+                    sweeping.finish();
+                    next.finish()
+                });
+                assert!(matches!(result, Ok(Ended::Published(_))), "{by_run}, {j}, {k}: {result:?}");
+                assert_eq!(published(&world), Some(ledger(3)), "{by_run}, {j}, {k}");
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases");
+}
+
+/// Whoever goes on from a live run's segments and then gives up, or begins anew, leaves it alive.
+#[test]
+fn a_run_from_which_another_has_gone_on_publishes_all_the_same() {
+    for rewind in [false, true] {
+        let world = World::default();
+        let plan = plan(Some("d=1"), false);
+        let mut first = on(FaultStore::clean(&world), None);
+        assert!(matches!(first.open(&plan), Ok(Opened::Fresh)));
+        write_page(&mut first, 0, 1, true).expect("a page");
+        let mut second = on(FaultStore::clean(&world), None);
+        assert!(matches!(second.open(&plan), Ok(Opened::Resumed(_))));
+        match rewind {
+            true => drop(second.rewind(Rewind::Start).expect("begins anew")),
+            false => second.abort().expect("gives up"),
+        }
+        assert!(matches!(finish(&mut first, 1, 1, plan.draft), Ok(Ended::Published(_))));
+        drop(second);
+        clean(&world);
+        assert_eq!((published(&world), left(&world)), (Some(ledger(1)), Vec::new()));
+    }
+}
+
+/// `m_c` is a list of `m`, and may be a dataset as well.
+#[test]
+fn two_datasets_with_a_table_of_one_name_leave_each_other_alone() {
+    let world = World::default();
+    let table = name("m_c");
+    let mut other = plan(Some("d=1"), false);
+    other.run.dataset = table.clone();
+    other.draft.run = other.run.key();
+    other.draft.tables.retain(|t| t.name == "m_c");
+    let mut store = on(FaultStore::clean(&world), None);
+    assert!(matches!(store.open(&other), Ok(Opened::Fresh)));
+    for page in 0..PAGES {
+        let part = part(&table, page, 1);
+        store.create_part(&table, &part.name).expect("a part");
+        store.append_part(&table, &part.name, &bytes(&table, page, 1).into()).expect("bytes");
+        store.close_part(&part).expect("a part");
+        let segment = Segment { upto: checkpoint(page + 1), met: Vec::new(), summary: serde_json::Value::Null };
+        store.end_segment(&segment).expect("a segment");
+    }
+    let mut manifest = other.draft.clone();
+    manifest.pages = PAGES;
+    store.publish(manifest).expect("publishes");
+    export(&mut on(FaultStore::clean(&world), None), false, 1).expect("publishes");
+    clean(&world);
+    assert_eq!(published(&world), Some(ledger(1)));
+    // It says so only when all files are there.
+    assert!(matches!(on(FaultStore::clean(&world), None).open(&other), Ok(Opened::Published(..))));
+}
+
+/// Without conditions, an answer that is lost leaves the outcome in doubt, whatever comes after it.
+#[test]
+fn without_conditions_a_lost_answer_is_told_as_one() {
+    let mut tried = 0;
+    for k in 0..calls(Before::Nothing) {
+        let world = World::default();
+        let store = FaultStore::failing(&world, Fault::Timeout, Mode::AllButTheNext, k);
+        let log = store.log.clone();
+        let result = export(&mut on(store, None).unsafe_single_writer(true), false, 1);
+        let first = log.lock().expect("no panic").first().cloned();
+        if first.is_some_and(|(op, key)| op == Op::Put && key.ends_with("manifest.json")) {
+            tried += 1;
+            assert_eq!(result.expect_err("it is in doubt").kind(), ErrorKind::Unknown);
+            assert_eq!(clean_young(&world), Vec::<String>::new(), "it may be published at any moment");
+        }
+    }
+    assert_eq!(tried, 1);
+}
+
+/// Removes what is left, but nothing that is young.
+fn clean_young(world: &World) -> Vec<String> {
+    let since = SystemTime::now() - Duration::from_secs(3_600);
+    on(FaultStore::clean(world), None).clean(&run(Some("d=1")), &tables(), since, false).expect("sweeps")
 }

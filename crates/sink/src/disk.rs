@@ -160,7 +160,10 @@ impl Disk for RealDisk {
     fn stat(&mut self, path: &Path) -> io::Result<Option<Stat>> {
         let found = match fs::symlink_metadata(path) {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // Where a folder should be, there may be a file.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let user = rustix::process::geteuid();

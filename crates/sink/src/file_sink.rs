@@ -240,6 +240,10 @@ impl Sink for FileSink {
         Ok(resume)
     }
 
+    fn is_published(&self) -> bool {
+        matches!(self.state, State::Published(_))
+    }
+
     async fn write(&mut self, table: Table) -> Result<()> {
         let staging = self.staging()?;
         staging.failure.check()?;

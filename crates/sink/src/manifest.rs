@@ -135,20 +135,22 @@ impl Manifest {
     }
 
     /// The same, of a run in an object store, where no file is ever moved: each is in the folder of the attempt that wrote it,
-    /// `<table>/<slot>/<attempt>/part-00000.<ext>`.
+    /// `<table>/<slot>/<dataset>.<attempt>/part-00000.<ext>`.
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
     pub fn from_object(bytes: &[u8], run_key: &str) -> Result<Self> {
+        let dataset = run_key.split('/').next().unwrap_or_default();
         Self::read(bytes, run_key, |name| {
-            name.split_once('/').is_some_and(|(id, part)| {
-                AttemptId::parse(id).is_some() && part.starts_with("part-") && !part.contains('/')
+            name.split_once('/').is_some_and(|(folder, part)| {
+                let id = folder.strip_prefix(dataset).and_then(|rest| rest.strip_prefix('.'));
+                id.and_then(AttemptId::parse).is_some() && part.starts_with("part-") && !part.contains('/')
             })
         })
     }
 
     /// `is_part` judges what follows the folder of the table and the slot.
-    fn read(bytes: &[u8], run_key: &str, is_part: fn(&str) -> bool) -> Result<Self> {
+    fn read(bytes: &[u8], run_key: &str, is_part: impl Fn(&str) -> bool) -> Result<Self> {
         let refuse = |what: &str| Error::data(format!("the manifest of {run_key} {what}"));
         let value: Value = serde_json::from_slice(bytes).map_err(|e| refuse("is not JSON").because(e))?;
         let version = value.get("version").and_then(Value::as_u64);
@@ -318,12 +320,13 @@ mod tests {
             Manifest::from_object(&manifest.to_bytes().expect("bytes"), "m/d=1").is_ok()
         };
         let id = "0123456789abcdef0123456789abcdef";
-        assert!(read(&format!("m/d=1/{id}/part-00000.x")));
+        assert!(read(&format!("m/d=1/m.{id}/part-00000.x")));
+        assert!(!read(&format!("m/d=1/{id}/part-00000.x")) && !read(&format!("m/d=1/n.{id}/part-00000.x")));
         for path in ["m/d=1/part-00000.x", "m/d=1/../part-00000.x", "m/d=1/id/part-00000.x", "n/d=1/part-00000.x"] {
             assert!(!read(path), "{path}");
         }
         for name in ["x", "part-0/../x", "../part-0", "part-0\\x"] {
-            assert!(!read(&format!("m/d=1/{id}/{name}")), "{name}");
+            assert!(!read(&format!("m/d=1/m.{id}/{name}")), "{name}");
         }
     }
 }

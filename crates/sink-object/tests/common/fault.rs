@@ -61,6 +61,8 @@ pub enum Mode {
     Once,
     /// The k-th and all after it.
     FromThenOn,
+    /// The k-th, not the one after it, and all after that.
+    AllButTheNext,
 }
 
 /// Kinds of calls.
@@ -206,7 +208,11 @@ impl FaultStore {
             what();
         }
         let (fault, mode, k) = self.fault?;
-        let hit = if mode == Mode::Once { at == k } else { at >= k };
+        let hit = match mode {
+            Mode::Once => at == k,
+            Mode::FromThenOn => at >= k,
+            Mode::AllButTheNext => at >= k && at != k + 1,
+        };
         if hit {
             self.log.lock().unwrap_or_else(PoisonError::into_inner).push((op, key.to_string()));
         }

@@ -206,6 +206,10 @@ impl LocalStore {
         if there && again && self.holds(to, manifest, table)? {
             return Ok(());
         }
+        // Or the old table, while somebody has damaged the new one: then it stays where it is, and that is found out below.
+        if there && again && !self.holds(from, manifest, table)? {
+            return Ok(());
+        }
         match there && manifest.replaces.is_some() {
             true => self.disk.exchange(from, to).during("publish to", to),
             false => self.disk.rename_noreplace(from, to).during("publish to", to),
@@ -214,12 +218,16 @@ impl LocalStore {
 
     /// Whether a folder holds the files that the manifest names of a table, and no other.
     fn holds(&mut self, dir: &Path, manifest: &Manifest, table: &TableName) -> Result<bool> {
+        if self.stat(dir)?.is_none_or(|s| !s.is_dir) {
+            return Ok(false);
+        }
         let there = self.disk.list(dir).during("read", dir)?;
         let mut named = 0;
         for file in manifest.files_of(table) {
             let name = file.path.rsplit('/').next().unwrap_or("");
             let path = dir.join(name);
             if !there.iter().any(|n| n == name)
+                || self.stat(&path)?.is_none_or(|s| !s.is_file)
                 || self.disk.hash(&path).during("read", &path)? != (file.bytes, file.sha256.clone())
             {
                 return Ok(false);
