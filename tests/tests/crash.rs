@@ -44,47 +44,47 @@ fn each_format() -> Vec<Setting> {
 
 #[test]
 fn a_death_at_any_call_loses_and_doubles_nothing() {
-    cases::deaths(&lines(), true, None, None).assert_sound(290);
+    cases::deaths(&lines(), true, None).assert_sound(290);
 }
 
 #[test]
 fn nor_does_one_in_a_run_that_goes_another_way() {
-    over(others(), |setting| cases::deaths(setting, false, Some((60, SEED)), None)).assert_sound(150);
+    over(others(), |setting| cases::deaths(setting, false, Some((60, SEED)))).assert_sound(150);
 }
 
 #[test]
 fn nor_in_any_format() {
-    over(each_format(), |setting| cases::deaths(setting, true, Some((60, SEED)), None)).assert_sound(80);
+    over(each_format(), |setting| cases::deaths(setting, true, Some((60, SEED)))).assert_sound(80);
 }
 
 #[test]
 fn nor_does_a_second_death_in_the_run_that_follows() {
-    let mut total = cases::double_deaths(&lines(), Some((900, SEED)), None);
-    total.add(over(others(), |setting| cases::double_deaths(setting, Some((60, SEED)), None)));
+    let mut total = cases::double_deaths(&lines(), Some((900, SEED)));
+    total.add(over(others(), |setting| cases::double_deaths(setting, Some((60, SEED)))));
     assert!(total.half_moved > 0, "{}", total.half_moved);
     total.assert_sound(200);
 }
 
 #[test]
 fn a_power_cut_after_any_call_leaves_the_old_or_the_new() {
-    cases::power_cuts(&lines(), Cuts { again: 100, ..CUTS }, None).assert_sound(350);
+    cases::power_cuts(&lines(), Cuts { again: 100, ..CUTS }).assert_sound(350);
 }
 
 #[test]
 fn so_it_does_in_a_run_that_goes_another_way() {
-    over(others(), |setting| cases::power_cuts(setting, Cuts { some: Some(80), ..CUTS }, None)).assert_sound(440);
+    over(others(), |setting| cases::power_cuts(setting, Cuts { some: Some(80), ..CUTS })).assert_sound(440);
 }
 
 #[test]
 fn and_in_any_format() {
-    over(each_format(), |setting| cases::power_cuts(setting, Cuts { some: Some(60), ..CUTS }, None)).assert_sound(180);
+    over(each_format(), |setting| cases::power_cuts(setting, Cuts { some: Some(60), ..CUTS })).assert_sound(180);
 }
 
 #[test]
 fn a_call_that_fails_is_told_and_the_next_run_completes() {
-    let mut total = cases::failures(&lines(), Some((400, SEED)), None);
-    total.add(over(others(), |setting| cases::failures(setting, Some((40, SEED)), None)));
-    total.add(over(each_format(), |setting| cases::failures(setting, Some((20, SEED)), None)));
+    let mut total = cases::failures(&lines(), Some((400, SEED)));
+    total.add(over(others(), |setting| cases::failures(setting, Some((40, SEED)))));
+    total.add(over(each_format(), |setting| cases::failures(setting, Some((20, SEED)))));
     total.assert_sound(500);
 }
 
@@ -105,9 +105,9 @@ fn a_broken_protocol_is_found_out() {
     for broken in Broken::ALL {
         let setting = Setting { broken, ..lines() };
         let tally = match broken {
-            Broken::SyncedAgain => cases::failures(&setting, None, None),
+            Broken::SyncedAgain => cases::failures(&setting, None),
             Broken::Unchecked => damage::parts(&setting, 20, SEED),
-            _ => cases::power_cuts(&setting, some, None),
+            _ => cases::power_cuts(&setting, some),
         };
         println!("{broken:?}: {} cases, {:?}", tally.cases, tally.first.first());
         assert_eq!(tally.flaws.is_empty(), broken == Broken::Sound, "{broken:?}: {tally:#?}");

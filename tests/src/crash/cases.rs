@@ -147,9 +147,6 @@ impl Tally {
     }
 }
 
-/// Is shown what is there at the end of each case.
-pub type Keep<'a> = &'a (dyn Fn(&Tree, &Ledger) + Sync);
-
 /// Does `work` for each item, on all processors.
 pub fn spread<I: Send>(items: Vec<I>, work: impl Fn(I) -> Tally + Sync) -> Tally {
     let items = Mutex::new(items.into_iter());
@@ -205,7 +202,6 @@ pub fn aftermath(
     ledger: &Arc<Ledger>,
     old: Option<&Servings>,
     known: &Known,
-    keep: Option<Keep>,
 ) -> Result<(), Flaw> {
     let judge = Judge { between: known.between.as_ref(), ..setting.judge(ledger, old) };
     let before = place.tree();
@@ -251,9 +247,6 @@ pub fn aftermath(
     if place.tree() != tree {
         return Err(Flaw::new(What::Changed, "the run after it changed something"));
     }
-    if let Some(keep) = keep {
-        keep(&tree, ledger);
-    }
     Ok(())
 }
 
@@ -280,7 +273,7 @@ fn check_error(setting: &Setting, place: &dyn Place, start: &Start, outcome: &Ou
 
 /// Every death of a run: before, in the middle of and after each call. On the real file system, or on that in memory.
 #[must_use]
-pub fn deaths(setting: &Setting, real: bool, some: Option<(usize, u64)>, keep: Option<Keep>) -> Tally {
+pub fn deaths(setting: &Setting, real: bool, some: Option<(usize, u64)>) -> Tally {
     let mut all: Vec<_> = (0..setting.calls() + 2)
         .flat_map(|at| [When::Before, When::Middle, When::After].map(|when| (at, when)))
         .collect();
@@ -298,7 +291,7 @@ pub fn deaths(setting: &Setting, real: bool, some: Option<(usize, u64)>, keep: O
         let outcome = setting.attempt(&*place, &start.ledger, Fault::Die { at, when }).run();
         if outcome.watch.struck() {
             let known = Known::default().until(&outcome.claims, u64::MAX);
-            let result = aftermath(setting, &*place, &start.ledger, start.old.as_ref(), &known, keep);
+            let result = aftermath(setting, &*place, &start.ledger, start.old.as_ref(), &known);
             tally.count(|| format!("death {when:?} call {at}"), result);
         }
         tally
@@ -307,7 +300,7 @@ pub fn deaths(setting: &Setting, real: bool, some: Option<(usize, u64)>, keep: O
 
 /// Every death of a run with every death of the run after it.
 #[must_use]
-pub fn double_deaths(setting: &Setting, some: Option<(usize, u64)>, keep: Option<Keep>) -> Tally {
+pub fn double_deaths(setting: &Setting, some: Option<(usize, u64)>) -> Tally {
     let calls = setting.calls() + 2;
     // A second run makes some calls more than a first: it looks at what is there.
     let seconds = calls + 60;
@@ -348,7 +341,7 @@ pub fn double_deaths(setting: &Setting, some: Option<(usize, u64)>, keep: Option
             let durable = if setting.overwrite { 0 } else { known.durable };
             let base = Known { durable, between: between.clone(), ..known.clone() };
             let known = base.until(&outcome.claims, u64::MAX);
-            let result = aftermath(&next, &memory, &ledger, start.old.as_ref(), &known, keep);
+            let result = aftermath(&next, &memory, &ledger, start.old.as_ref(), &known);
             tally.count(|| format!("death {when:?} call {at}, then {w:?} call {j}"), result);
             tally.half_moved += u64::from(half_moved);
         }
@@ -379,7 +372,7 @@ pub struct Cuts {
 
 /// A power cut after each call, with each state that it may leave.
 #[must_use]
-pub fn power_cuts(setting: &Setting, cuts: Cuts, keep: Option<Keep>) -> Tally {
+pub fn power_cuts(setting: &Setting, cuts: Cuts) -> Tally {
     let start = setting.start();
     let memory = Memory::new(start.image.clone());
     let outcome = setting.attempt(&memory, &start.ledger, Fault::None).run();
@@ -398,7 +391,7 @@ pub fn power_cuts(setting: &Setting, cuts: Cuts, keep: Option<Keep>) -> Tally {
         let cut = |image: &Image, known: &Known, ledger: &Ledger| {
             let memory = Memory::new(image.clone());
             let ledger = Arc::new(ledger.fork());
-            aftermath(setting, &memory, &ledger, start.old.as_ref(), known, keep)
+            aftermath(setting, &memory, &ledger, start.old.as_ref(), known)
                 .and_then(|()| lasting(setting, &memory, &ledger, start.old.as_ref(), &mut Chance::new(moment)))
         };
         let result = cut(&image, &known, &start.ledger);
@@ -460,7 +453,7 @@ fn lasting(
 
 /// Every call failing in every way. What a failed sync had not made durable is lost when the power is cut afterwards.
 #[must_use]
-pub fn failures(setting: &Setting, some: Option<(usize, u64)>, keep: Option<Keep>) -> Tally {
+pub fn failures(setting: &Setting, some: Option<(usize, u64)>) -> Tally {
     let ways = |at| {
         CODES.into_iter().flat_map(move |code| {
             [(false, false), (true, false), (false, true)].map(|(half, lasting)| Fault::Fail {
@@ -484,7 +477,7 @@ pub fn failures(setting: &Setting, some: Option<(usize, u64)>, keep: Option<Keep
         if outcome.watch.struck() {
             let known = Known::default().until(&outcome.claims, u64::MAX);
             let result = check_error(setting, &memory, &start, &outcome)
-                .and_then(|()| aftermath(setting, &memory, &start.ledger, start.old.as_ref(), &known, keep))
+                .and_then(|()| aftermath(setting, &memory, &start.ledger, start.old.as_ref(), &known))
                 .and_then(|()| lasting(setting, &memory, &start.ledger, start.old.as_ref(), &mut Chance::new(1)));
             tally.count(|| format!("{fault:?}"), result);
         }
@@ -509,7 +502,7 @@ pub fn panics(setting: &Setting, every: usize) -> Tally {
                 Ok(_) if !known.published => Err(Flaw::new(What::Changed, "a panic was not told")),
                 _ => Ok(()),
             };
-            let result = told.and_then(|()| aftermath(setting, &memory, &ledger, start.old.as_ref(), &known, None));
+            let result = told.and_then(|()| aftermath(setting, &memory, &ledger, start.old.as_ref(), &known));
             tally.count(|| format!("panic in call {at}"), result);
         }
         tally

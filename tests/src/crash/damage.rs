@@ -72,7 +72,7 @@ impl Unfinished {
         let memory = Memory::new(Image::holding(&tree));
         let ledger = Arc::new(self.ledger.fork());
         let known = Known { durable: kept.unwrap_or(0), ..Known::default() };
-        let mut result = cases::aftermath(setting, &memory, &ledger, None, &known, None);
+        let mut result = cases::aftermath(setting, &memory, &ledger, None, &known);
         if let (Ok(()), Some(kept)) = (&result, kept) {
             // Not more either: what is damaged is not relied on.
             let memory = Memory::new(Image::holding(&tree));

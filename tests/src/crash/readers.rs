@@ -1,6 +1,15 @@
 //! Files turned into rows by other people's code: the readers of the crates arrow and parquet, and serde_json.
+//!
+//! The sinks write with those crates, too. So every file that is read can be left, with what was read, for readers that have nothing
+//! to do with them.
 
-use std::{io::Cursor, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs,
+    io::Cursor,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{
     array::{AsArray, RecordBatch},
@@ -10,6 +19,7 @@ use arrow::{
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// A row of any of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +34,44 @@ pub struct Row {
     pub text: String,
 }
 
+/// Where files are left for other readers, and which of them are there.
+static LEFT: Mutex<Option<(PathBuf, HashSet<String>)>> = Mutex::new(None);
+
+/// From now on, leaves each file that is read in the folder `dir`, once, with the rows that were read.
+pub fn leave_in(dir: &Path) {
+    *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some((dir.to_owned(), HashSet::new()));
+}
+
+/// The number of files that were left.
+#[must_use]
+pub fn left() -> usize {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |(_, names)| names.len())
+}
+
+fn leave(extension: &str, data: &[u8], rows: &[Row]) {
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((dir, names)) = left.as_mut() else { return };
+    let digits: String = Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect();
+    if !names.insert(format!("{digits}.{extension}")) {
+        return;
+    }
+    let rows: Vec<_> = rows.iter().map(|row| serde_json::json!([row.page, row.idx, row.serve, row.text])).collect();
+    fs::create_dir_all(&*dir).expect("a folder");
+    fs::write(dir.join(format!("{digits}.{extension}")), data).expect("a file");
+    fs::write(dir.join(format!("{digits}.{extension}.rows")), Value::from(rows).to_string()).expect("a file");
+}
+
 /// The rows of a file whose name ends in `.{extension}`.
 ///
 /// # Errors
 /// When it is not a whole file of that kind.
 pub fn rows(extension: &str, data: &Arc<Vec<u8>>) -> Result<Vec<Row>, String> {
+    let rows = read(extension, data)?;
+    leave(extension, data, &rows);
+    Ok(rows)
+}
+
+fn read(extension: &str, data: &Arc<Vec<u8>>) -> Result<Vec<Row>, String> {
     match extension {
         "txt" => lines(data),
         "ndjson" => ndjson(data),
