@@ -80,7 +80,7 @@ pub(crate) struct Gc {
     /// Where the tables are: what was given as --out
     pub(crate) out: PathBuf,
     /// How long nothing must have changed in what is removed, such as 7d, 12h, 30m or 0; for an object store, longer than
-    /// any run takes, because a run at work cannot be told there
+    /// any run takes: one at work cannot be told there, and ends with 74 and nothing published when it was taken for dead
     #[arg(long, value_name = "AGE", default_value = "7d")]
     pub(crate) older_than: Age,
     /// Remove it, instead of saying what would be removed
