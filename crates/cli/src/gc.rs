@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Gc) -> anyhow::Result<()> {
 /// The same in an object store, object by object. There is no lock that would show who is at work: age alone does.
 fn run_store(address: &Address, options: &Options) -> anyhow::Result<()> {
     let since = options.now.checked_sub(options.older_than).unwrap_or(SystemTime::UNIX_EPOCH);
-    let gone = store::sweep(address, since, options.remove)?;
+    let (gone, failed) = store::sweep(address, since, options.remove)?;
     let done = if options.remove { "removed" } else { "would remove" };
     let mut text: String = gone.iter().map(|url| format!("{done} {}\n", escape(url, usize::MAX))).collect();
     text.push_str(&match (options.remove, gone.len()) {
@@ -45,7 +45,8 @@ fn run_store(address: &Address, options: &Options) -> anyhow::Result<()> {
         (false, 0) => "there is nothing to remove\n".to_owned(),
         (false, gone) => format!("{gone} objects would be removed; say --yes to do it\n"),
     });
-    show::print(&text)
+    show::print(&text)?;
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn line(attempt: &Attempt) -> String {

@@ -17,7 +17,7 @@ fn not_built(address: &crate::place::Address) -> pagemill::Error {
 mod unreached {
     use std::time::SystemTime;
 
-    use pagemill::Result;
+    use pagemill::{Error, Result};
     use pagemill_sink::{LocalPublished, LocalStore};
 
     use super::not_built;
@@ -31,7 +31,7 @@ mod unreached {
         Err(not_built(address))
     }
 
-    pub(crate) fn sweep(address: &Address, _: SystemTime, _: bool) -> Result<Vec<String>> {
+    pub(crate) fn sweep(address: &Address, _: SystemTime, _: bool) -> Result<(Vec<String>, Option<Error>)> {
         Err(not_built(address))
     }
 }
@@ -63,10 +63,11 @@ mod reached {
         ObjectPublished::new(remote(address)?, address.root(), &address.prefix)
     }
 
-    /// Removes what runs that died have left, if nothing was written there since `since`; gives what was, or would be, removed.
-    pub(crate) fn sweep(address: &Address, since: SystemTime, remove: bool) -> Result<Vec<String>> {
+    /// Removes what runs that died have left, if nothing was written there since `since`; gives what was, or would be, removed, and
+    /// the first error.
+    pub(crate) fn sweep(address: &Address, since: SystemTime, remove: bool) -> Result<(Vec<String>, Option<Error>)> {
         let mut sink = sink(address, false)?;
-        let mut gone = Vec::new();
+        let (mut gone, mut failed) = (Vec::new(), None);
         for key in published(address)?.known()? {
             let run = Run {
                 dataset: key.dataset,
@@ -74,9 +75,13 @@ mod reached {
                 config: std::collections::BTreeMap::new(),
                 pages: String::new(),
             };
-            gone.extend(sink.clean(&run, &[], since, !remove)?);
+            match sink.clean(&run, &[], since, !remove) {
+                Ok(removed) => gone.extend(removed),
+                // What is wrong with one is no reason to leave the others as they are.
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
         }
-        Ok(gone)
+        Ok((gone, failed))
     }
 
     /// What a client repeats by itself: failures that pass within seconds. What lasts longer is for [`TRIES`], which ask for

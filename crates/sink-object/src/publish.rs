@@ -21,8 +21,11 @@ const READINGS: u32 = 4;
 
 /// What became of a commit.
 pub(crate) enum Outcome {
-    /// The run is published.
-    Ours,
+    /// The run is published; with `in_doubt`, an earlier put may still arrive.
+    Ours {
+        /// A put was not answered.
+        in_doubt: bool,
+    },
     /// Another attempt was first.
     Other(Box<Manifest>),
 }
@@ -156,11 +159,14 @@ pub(crate) async fn commit(
             }
             && Some(there.attempt.as_str()) != replaced
         {
-            return Ok(if there.attempt == ours.to_string() { Outcome::Ours } else { Outcome::Other(Box::new(there)) });
+            return Ok(match there.attempt == ours.to_string() {
+                true => Outcome::Ours { in_doubt },
+                false => Outcome::Other(Box::new(there)),
+            });
         }
         let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
         let error = match calls.store.put_opts(&key, bytes.clone().into(), options).await {
-            Ok(_) => return look_again(calls, keys, &bytes).await.map(|()| Outcome::Ours),
+            Ok(_) => return look_again(calls, keys, &bytes).await.map(|()| Outcome::Ours { in_doubt }),
             Err(error) => error,
         };
         in_doubt |= !is_final(&error);
@@ -173,7 +179,7 @@ pub(crate) async fn commit(
             Err(cause) => return Err(unknown(calls, keys)?.because(cause)),
         };
         match there {
-            Some((there, _)) if there.attempt == ours.to_string() => return Ok(Outcome::Ours),
+            Some((there, _)) if there.attempt == ours.to_string() => return Ok(Outcome::Ours { in_doubt }),
             Some((there, _)) if Some(there.attempt.as_str()) != replaced => return Ok(Outcome::Other(Box::new(there))),
             // Not applied, as far as can be seen: the condition makes another try safe.
             _ => {}

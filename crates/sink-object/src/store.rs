@@ -75,6 +75,8 @@ struct Running {
     closed: Vec<Part>,
     /// What is published under this name, and will be replaced.
     over: Option<(Manifest, UpdateVersion)>,
+    /// The first object of its journal was there, so that somebody else has removed it if it is not.
+    announced: bool,
     /// From the moment the commit is tried, what was written may be part of a published run.
     committing: bool,
 }
@@ -216,7 +218,9 @@ impl ObjectSink {
                 .advise("run it again, which will say what is there")
                 .because(error));
         }
-        if let Ok(false) = self.with(async |calls, run| publish::is_alive(calls, &run.keys, run.attempt.id).await) {
+        let doomed = self
+            .with(async |calls, run| Ok(run.announced && !publish::is_alive(calls, &run.keys, run.attempt.id).await?));
+        if let Ok(true) = doomed {
             return Err(Error::io("`gc` took this run for dead while it was at work, and removes what it has written")
                 .advise("run it again; nothing was published. Give `gc` an age that is longer than any run")
                 .because(error));
@@ -524,6 +528,7 @@ impl ObjectSink {
             begun: 0,
             closed: Vec::new(),
             over,
+            announced: true,
             committing: false,
         });
         let proved =
@@ -632,6 +637,7 @@ impl Store for ObjectSink {
             let old = run.attempt.clone();
             match to {
                 Rewind::Start => {
+                    run.announced = false;
                     run.give_up(calls).await?;
                     let journal = Journal::new(old.journal.header().clone())?;
                     run.attempt = Attempt::new(id, old.over, old.tables, journal, None);
@@ -640,11 +646,18 @@ impl Store for ObjectSink {
                 Rewind::Checkpoint => {
                     run.discard(calls).await?;
                     let journal = old.journal.clone();
-                    run.attempt = Attempt::new(id, old.over.clone(), old.tables.clone(), journal, Some(&old));
-                    announce(calls, &run.keys, &run.attempt).await?;
+                    let next = Attempt::new(id, old.over.clone(), old.tables.clone(), journal, Some(&old));
+                    announce(calls, &run.keys, &next).await?;
+                    // Only now is it certain that nobody removes what it goes on from. That others do not go on from it is no harm.
+                    if !publish::is_alive(calls, &run.keys, old.id).await? {
+                        calls.delete(&run.keys.journal(id, 0)?).await?;
+                        return Err(Error::io(format!("attempt {} is over", old.id)));
+                    }
+                    run.attempt = next;
                     sweep::sweep(calls, &run.keys, &old.tables, Doomed::Own(&[old.id]), false).await?;
                 }
             }
+            run.announced = true;
             run.begun = 0;
             run.ours.push(id);
             run.attempt.journal.kept()
@@ -673,8 +686,8 @@ impl Store for ObjectSink {
             }
             outcome
         });
-        let published = match self.ended(outcome)? {
-            Outcome::Ours => manifest,
+        let (published, in_doubt) = match self.ended(outcome)? {
+            Outcome::Ours { in_doubt } => (manifest, in_doubt),
             Outcome::Other(other) => {
                 if other.config != manifest.config || other.tables != manifest.tables || other.input != manifest.input {
                     tracing::warn!("{} was published meanwhile, by a run with other options or input", other.run);
@@ -690,8 +703,8 @@ impl Store for ObjectSink {
             }
         };
         let keys = self.with(async |calls, run| {
-            if calls.single_writer {
-                // No put of it is on its way any more.
+            if calls.single_writer && !in_doubt {
+                // No put of it is on its way any more, so that it need not be spared.
                 publish::renounce(calls, &run.keys, run.attempt.id).await;
             }
             run.settle(calls).await;

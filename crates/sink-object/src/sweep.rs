@@ -63,23 +63,24 @@ pub(crate) async fn sweep(
             (_, None) => false,
         };
         let old = matches!(which, Doomed::Since(since) if listed.latest.is_none_or(|latest| latest < since));
-        // A put without a condition may arrive late and take the place of any manifest.
-        let stale = stale && (old || !calls.single_writer || !listed.committing);
-        let by_age = old && !stale;
         let wanted = match which {
             Doomed::Own(ids) => ids.contains(&id),
-            Doomed::Stale | Doomed::Since(_) => stale || by_age,
+            Doomed::Stale | Doomed::Since(_) => stale || old,
         };
+        // A stale one's put is refused; where there are no conditions, it may arrive late and take the place of any manifest.
+        // Whoever sweeps by age does not know whether there are.
+        let unconditional = calls.single_writer || matches!(which, Doomed::Since(_));
+        let may_publish = !matches!(which, Doomed::Own(_)) && (!stale || (unconditional && !old));
         if wanted {
-            doomed.push((id, listed, by_age));
+            doomed.push((id, listed, may_publish));
         }
         tables.extend(attempt.map(|a| a.tables).unwrap_or_default());
     }
     tables.sort();
     tables.dedup();
     let mut dead = Vec::new();
-    for (id, listed, by_age) in doomed {
-        if is_dead(calls, keys, id, listed, by_age, dry).await? {
+    for (id, listed, may_publish) in doomed {
+        if is_dead(calls, keys, id, listed, may_publish, dry).await? {
             dead.push((id, listed));
         }
     }
@@ -119,16 +120,23 @@ pub(crate) async fn sweep(
 
 /// Closes a doomed attempt, and says whether what is left of it can be removed.
 ///
-/// One that is doomed for its age alone may be alive. Before it puts its manifest it says so, and looks for the mark that it is doomed;
+/// One that is doomed for its age alone may be alive, as `may_publish` says. Before it puts its manifest it says so, and looks for the mark that it is doomed;
 /// here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
-async fn is_dead(calls: &Calls, keys: &Keys, id: AttemptId, listed: &Listed, by_age: bool, dry: bool) -> Result<bool> {
-    let mut spared = by_age && listed.committing;
+async fn is_dead(
+    calls: &Calls,
+    keys: &Keys,
+    id: AttemptId,
+    listed: &Listed,
+    may_publish: bool,
+    dry: bool,
+) -> Result<bool> {
+    let mut spared = may_publish && listed.committing;
     if !dry && !spared {
         close(calls, keys, id).await?;
-        if by_age {
+        if may_publish {
             calls.put(&keys.doomed(id)?, "doomed\n".into()).await?;
         }
-        spared = by_age && calls.size(&keys.committing(id)?).await?.is_some();
+        spared = may_publish && calls.size(&keys.committing(id)?).await?.is_some();
     }
     if spared {
         tracing::warn!(
@@ -157,8 +165,10 @@ async fn survey(calls: &Calls, keys: &Keys, doomed: &HashSet<String>) -> Result<
                 (Some(attempt), _) => spoken_for.extend(attempt.adopted_keys(keys)?),
                 (None, false) => {}
                 (None, true) => {
-                    return Err(Error::io(format!("the journal of attempt {id} of {} is damaged", keys.run_key()))
-                        .advise("nothing was removed, because it cannot be told what it goes on from"));
+                    return Err(Error::io(format!("the journal of attempt {id} of {} is damaged", keys.run_key())).advise(format!(
+                        "nothing was removed, because it cannot be told what it goes on from; when no run is at work, remove {}",
+                        calls.url(&keys.journal(*id, 0)?)
+                    )));
                 }
             }
         }

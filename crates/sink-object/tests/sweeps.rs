@@ -169,8 +169,8 @@ fn at_every_moment(before: Before) {
     let mut outcomes = Outcomes::default();
     let mut cases = 0;
     for k in 0..last {
-        let stride = if k >= commit { 1 } else { 8 };
-        for j in (0..40).step_by(stride).chain([u64::MAX]) {
+        let dense = k >= commit || (before == Before::Died && k < 36);
+        for j in (0..40).step_by(if dense { 1 } else { 8 }).chain([u64::MAX]) {
             case(before, &[k], j, &mut outcomes);
             cases += 1;
         }
@@ -339,4 +339,103 @@ fn without_conditions_a_lost_answer_is_told_as_one() {
 fn clean_young(world: &World) -> Vec<String> {
     let since = SystemTime::now() - Duration::from_secs(3_600);
     on(FaultStore::clean(world), None).clean(&run(Some("d=1")), &tables(), since, false).expect("sweeps")
+}
+
+/// A run that goes back to its checkpoint while a sweep takes it for dead.
+#[test]
+fn a_run_that_goes_back_while_it_is_swept_publishes_all_or_nothing() {
+    let (mut published_all, mut gave_up) = (0, 0);
+    for k in 30..90 {
+        for j in 0..40 {
+            let world = World::default();
+            let result = std::thread::scope(|scope| {
+                let run = Side::start(scope, &world, &[k], |store| {
+                    let plan = plan(Some("d=1"), false);
+                    store.open(&plan)?;
+                    write_page(store, 0, 1, true)?;
+                    write_page(store, 1, 1, false)?;
+                    store.rewind(Rewind::Checkpoint)?;
+                    finish(store, 1, 1, plan.draft)
+                });
+                let sweeping = Side::start(scope, &world, &[j], sweep);
+                let result = run.finish();
+                let _ = sweeping.finish();
+                result
+            });
+            match result {
+                Ok(_) => {
+                    published_all += 1;
+                    assert_eq!(published(&world), Some(ledger(1)), "{k} {j}");
+                }
+                Err(error) => {
+                    gave_up += 1;
+                    assert_eq!((error.kind(), published(&world)), (ErrorKind::Io, None), "{k} {j}: {error}");
+                }
+            }
+        }
+    }
+    println!("{published_all} published, {gave_up} gave up");
+    assert!(published_all > 100 && gave_up > 100);
+}
+
+/// What a manifest that arrives late may speak for stays, however its run has ended, and whoever sweeps or publishes meanwhile.
+#[test]
+fn a_manifest_that_arrives_late_finds_its_files_or_is_refused() {
+    let (mut late, mut won) = (0, 0);
+    for (alone, tries) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
+        for how in [End::Suspend, End::Abort, End::Crash] {
+            for other in [None, Some(false), Some(true)] {
+                for k in 40..calls(Before::Nothing) {
+                    let world = World::default();
+                    let store = FaultStore::failing(&world, Fault::Late, Mode::Once, k);
+                    let log = store.log.clone();
+                    let mut run = on(store, None).tries(tries, Duration::ZERO).unsafe_single_writer(alone);
+                    let result = export(&mut run, false, 2);
+                    let put = log.lock().expect("no panic").first().cloned();
+                    if !put
+                        .is_some_and(|(op, key)| matches!(op, Op::Create | Op::Put) && key.ends_with("manifest.json"))
+                    {
+                        continue;
+                    }
+                    if result.is_err() {
+                        let _ = end(&mut run, how);
+                    }
+                    if let Some(overwrite) = other {
+                        let mut other = on(FaultStore::clean(&world), None).unsafe_single_writer(alone);
+                        export(&mut other, overwrite, 2).expect("another run publishes");
+                    }
+                    // Where there are no conditions, age is all that tells what may still arrive.
+                    match alone {
+                        true => drop(clean_young(&world)),
+                        false => drop(clean(&world)),
+                    }
+                    late += world.deliver();
+                    won += u32::from(published(&world).is_some());
+                    // A reading panics where a file is gone.
+                    assert!(published(&world).is_none_or(|all| all == ledger(2)), "{alone} {tries} {how:?} {other:?}");
+                    assert!(other.is_none() || published(&world).is_some());
+                }
+            }
+        }
+    }
+    println!("{late} manifests arrived late, after which {won} slots were published");
+    assert_eq!(late, 36);
+}
+
+#[test]
+fn a_run_whose_parts_somebody_has_removed_publishes_nothing() {
+    let world = World::default();
+    let mut store = on(FaultStore::clean(&world), None);
+    let plan = plan(Some("d=1"), false);
+    store.open(&plan).expect("opens");
+    for page in 0..PAGES {
+        write_page(&mut store, page, 1, true).expect("a page");
+    }
+    let keys = world.keys();
+    world.remove(keys.iter().find(|key| key.contains("/part-00001")).expect("a part"));
+    let mut manifest = plan.draft;
+    (manifest.pages, manifest.rows) = (PAGES, PAGES * 5);
+    assert_eq!(store.publish(manifest).expect_err("a part is gone").kind(), ErrorKind::Io);
+    assert_eq!(published(&world), None);
+    assert!(!world.keys().iter().any(|key| key.ends_with("/committing")), "it is certain not to be published");
 }

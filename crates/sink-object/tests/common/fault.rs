@@ -35,6 +35,8 @@ pub enum Fault {
     Denied,
     /// No answer, and nothing was done.
     Timeout,
+    /// No answer, and what was put arrives when the world [delivers](World::deliver) it.
+    Late,
     /// What is put, got, or listed is not all of it, and the answer is success.
     Short,
     /// What is put or got has another byte, a listing has stale and double keys, and the answer is success.
@@ -94,6 +96,8 @@ pub struct World {
     next: Arc<AtomicU64>,
     /// Keys that were there and were removed.
     removed: Arc<Mutex<Vec<ObjectMeta>>>,
+    /// What is still on its way.
+    late: Arc<Mutex<Vec<(Path, PutPayload, PutOptions)>>>,
 }
 
 impl World {
@@ -118,6 +122,17 @@ impl World {
     pub fn read(&self, key: &str) -> Option<Bytes> {
         let path = Path::parse(key).expect("a key");
         futures::executor::block_on(async { self.objects.get(&path).await.ok()?.bytes().await.ok() })
+    }
+
+    /// Lets arrive what is still on its way. Whether it is let in is for its conditions to say. Gives how much it was.
+    pub fn deliver(&self) -> usize {
+        let late = std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner));
+        let count = late.len();
+        for (key, payload, options) in late {
+            // Nobody hears the answer.
+            let _ = futures::executor::block_on(self.objects.put_opts(&key, payload, options));
+        }
+        count
     }
 
     pub fn write(&self, key: &str, bytes: &[u8]) {
@@ -282,6 +297,11 @@ impl ObjectStore for FaultStore {
             }
         }
         self.faulty(op, key, async |fault| {
+            if fault == Some(Fault::Late) {
+                let mut late = self.world.late.lock().unwrap_or_else(PoisonError::into_inner);
+                late.push((key.clone(), payload, opts));
+                return Err(Error::Generic { store: "faulty", source: "timed out".into() });
+            }
             let bytes = spoilt(&Bytes::from(payload), fault);
             self.world.objects.put_opts(key, bytes.into(), opts).await
         })

@@ -206,13 +206,17 @@ impl LocalStore {
         if there && again && self.holds(to, manifest, table)? {
             return Ok(());
         }
-        // Or the old table, while somebody has damaged the new one: then it stays where it is, and that is found out below.
-        if there && again && !self.holds(from, manifest, table)? {
+        // It may be the old table, where somebody has damaged the new one; or it is damaged itself. It stays where it is, and what is
+        // missing is found out below.
+        if again && !self.holds(from, manifest, table)? {
             return Ok(());
         }
         match there && manifest.replaces.is_some() {
             true => self.disk.exchange(from, to).during("publish to", to),
-            false => self.disk.rename_noreplace(from, to).during("publish to", to),
+            false => self.disk.rename_noreplace(from, to).during("publish to", to).map_err(|e| match there {
+                true => e.advise("what is there was not published by this run: move it away, and run it again"),
+                false => e,
+            }),
         }
     }
 
