@@ -54,6 +54,11 @@ crash: venv
     CRASH_KEEP="$PWD/target/crash" cargo test --release -p pagemill-tests --test crash_full --locked -- --ignored --nocapture
     target/venv/bin/python tests/python/crash.py target/crash
 
+# A million pages of one record each: memory does not follow their number.
+pages number="1000000":
+    cargo build --release --locked
+    python3 tests/python/pages.py target/release/pagemill {{number}}
+
 # Exports that are killed, stopped, that race for a slot, run out of disk (as root), or live with a wrong clock (needs faketime).
 kill times="200": venv
     cargo build --release --locked

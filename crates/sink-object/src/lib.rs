@@ -8,6 +8,8 @@
 //! | [`store`](ObjectSink) | the steps of a run, in their order |
 //! | `keys` | which object is what |
 //! | `attempt` | an attempt's journal, object by object |
+//! | `adopt` | which attempt a run goes on from |
+//! | `conditions` | a store that disregards what keeps runs apart is refused |
 //! | `upload` | a part on its way, in pieces |
 //! | `publish` | the commit: one conditional put |
 //! | `sweep` | removing what attempts have left |
@@ -44,8 +46,10 @@
 //!
 //! What two runs at the same time cost is the work of the one that loses.
 
+mod adopt;
 mod attempt;
 mod calls;
+mod conditions;
 mod keys;
 mod publish;
 mod published;

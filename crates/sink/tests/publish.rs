@@ -262,6 +262,33 @@ async fn a_damaged_table_of_a_replacement_that_is_half_way_is_not_taken_back_for
 }
 
 #[tokio::test]
+async fn a_staged_file_that_was_damaged_before_it_was_moved_is_told() {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = dir.path().join("out");
+    let mut first = sink_called(&out, AttemptId::from_bits(2));
+    first.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut first).await.expect("writes");
+    first.commit(&serde_json::Value::Null).await.expect("commits");
+    drop(first);
+    // As after a death between the commit and the move of this table.
+    let attempt = dir.path().join("out.pagemill/m/_").join(AttemptId::from_bits(2).to_string());
+    fs::create_dir(&attempt).expect("dir");
+    fs::rename(out.join("m"), attempt.join("m")).expect("moves");
+    let file = fs::read_dir(attempt.join("m")).expect("dir").next().expect("a file").expect("entry").path();
+    let mut bytes = fs::read(&file).expect("bytes");
+    bytes[3] ^= 1;
+    fs::write(&file, bytes).expect("writes");
+    let error = sink(&out).open(&run(None), &tables()).await.expect_err("damaged");
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    assert!(!out.join("m").exists(), "nobody is shown what is damaged");
+    let mut again = sink(&out).overwrite(true);
+    again.open(&run(None), &tables()).await.expect("opens");
+    write_all(&mut again).await.expect("writes");
+    again.commit(&serde_json::Value::Null).await.expect("commits");
+    assert_eq!(seen(&out), written());
+}
+
+#[tokio::test]
 async fn slots_that_hide_a_column_or_lie_in_another_are_refused() {
     let dir = tempfile::tempdir().expect("dir");
     let out = dir.path().join("out");
