@@ -54,7 +54,7 @@ crash: venv
     CRASH_KEEP="$PWD/target/crash" cargo test --release -p pagemill-tests --test crash_full --locked -- --ignored --nocapture
     target/venv/bin/python tests/python/crash.py target/crash
 
-# A million pages of one record each: memory does not follow their number.
+# A million pages of one record each, and the memory that each takes.
 pages number="1000000":
     cargo build --release --locked
     python3 tests/python/pages.py target/release/pagemill {{number}}

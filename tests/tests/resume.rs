@@ -314,3 +314,34 @@ async fn the_number_of_bad_records_is_held_at_the_end_of_the_walk_too() {
         assert_eq!(suspended.load(Ordering::SeqCst), u64::from(kept));
     }
 }
+
+/// Options decide which tables there are; what a run with others has staged stays for it.
+#[tokio::test]
+async fn a_run_with_fewer_tables_leaves_what_another_has_staged() {
+    let simulator = simulator().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("out");
+    let parts = |tree: std::collections::BTreeMap<String, Vec<u8>>| {
+        tree.into_keys().filter(|name| name.contains("/part-")).collect::<Vec<_>>()
+    };
+    pipeline(failing(&simulator, 12, 1, away), &out, Arc::new(Ndjson)).run().await.expect_err("it fails");
+    let staged = parts(tree(&dir.path().join("out.pagemill")));
+    assert!(staged.len() > 8, "{staged:?}");
+    let nested = |source| {
+        Pipeline::new(
+            source,
+            pagemill::Nested::new(&members(), Some(ACCOUNT.to_owned())),
+            FileSink::new(&out, Arc::new(Ndjson)),
+        )
+    };
+    nested(failing(&simulator, 0, 1, away)).run().await.expect_err("it fails, too");
+    assert_eq!(parts(tree(&dir.path().join("out.pagemill"))), staged);
+    // What was in the way of publishing can be taken out of it.
+    let taken = out.join("members");
+    std::fs::create_dir_all(&taken).expect("a folder");
+    let refused = pipeline(source(&simulator, LIMIT), &out, Arc::new(Ndjson)).run().await.expect_err("taken");
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    std::fs::remove_dir(&taken).expect("it is empty");
+    let report = pipeline(source(&simulator, LIMIT), &out, Arc::new(Ndjson)).run().await.expect("a run");
+    assert!(report.resumed > 4, "{}", report.resumed);
+}

@@ -150,7 +150,11 @@ fn what_was_published_of_pages_that_have_changed_is_left_and_that_is_said() {
     let (code, said, error) = place.run(&convert);
     assert_eq!(code, 0);
     assert!(said.contains("already published"), "{said}");
-    assert!(error.contains("from files that were not as they are now") && error.contains("--overwrite"), "{error}");
+    assert!(
+        error.contains("from files that were other ones or have been written to since")
+            && error.contains("--overwrite"),
+        "{error}"
+    );
     place.ok(&format!("{convert} --overwrite"));
     let (_, _, error) = place.run(&convert);
     assert_eq!(error, "");

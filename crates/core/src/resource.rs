@@ -422,6 +422,29 @@ mod tests {
     }
 
     #[test]
+    fn columns_names_and_depth_have_limits() {
+        let of = |properties: String| {
+            Resource::from_json_schema(&format!(r#"{{"x-pagemill":{{"table":"t"}},"properties":{{{properties}}}}}"#))
+        };
+        let columns = |n: usize| (0..n).map(|n| format!(r#""c{n}":{{}}"#)).collect::<Vec<_>>().join(",");
+        let named = |n: usize| format!(r#""{}":{{}}"#, "n".repeat(n));
+        let deep =
+            |n: usize| (1..n).fold(r#""x":{}"#.to_owned(), |inner, _| format!(r#""x":{{"properties":{{{inner}}}}}"#));
+        let limits: [(usize, &dyn Fn(usize) -> String); 3] =
+            [(MAX_COLUMNS, &columns), (MAX_NAME, &named), (MAX_DEPTH, &deep)];
+        for (limit, text) in limits {
+            for (n, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
+                let result = of(text(n));
+                assert_eq!(
+                    result.as_ref().err().map(Error::kind),
+                    (!fits).then_some(crate::ErrorKind::Config),
+                    "{n}: {result:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn refs_nulls_and_untyped_members_are_read() {
         let text = r##"{"x-pagemill":{"table":"t","key":"id"},"$defs":{"o":{"properties":{"n":{"type":["null","number"]}}}},
             "type":"object","properties":{"id":{"type":"integer"},"o":{"$ref":"#/$defs/o"},"any":{},"m":{"type":"array","items":{"type":"array","items":{"type":"string"}}}}}"##;

@@ -77,7 +77,8 @@ pub struct Run {
     /// Options that change what is written, by name: resource, query, framing, flatten rules. No secrets.
     pub config: BTreeMap<String, String>,
     /// What tells its pages from those of another run of the same configuration, such as the state of the files that are
-    /// read: an unfinished run is gone on with only if this is the same. Of what is published, its hash is kept.
+    /// read: an unfinished run is gone on with only if this is the same. Of what is published, its hash is kept,
+    /// unless it begins with `once `, because such pages cannot be read again.
     pub pages: String,
 }
 

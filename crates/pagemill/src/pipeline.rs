@@ -183,7 +183,7 @@ impl Pipeline {
     /// be trusted.
     async fn give_up(&mut self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Data | ErrorKind::Config | ErrorKind::Internal => {
+            ErrorKind::Data | ErrorKind::Internal => {
                 let ended = self.sink.abort().await;
                 put_in_order(ended, error)
             }
@@ -307,8 +307,9 @@ fn kept_too_many(bad: u64, allowed: u64) -> Error {
     let message = format!(
         "the unfinished run that this one would go on from has set {bad} bad records aside, where {allowed} are allowed"
     );
-    Error::config(message)
-        .advise("allow as many, or remove the unfinished run with `pagemill gc`; it was left as it is")
+    Error::config(message).advise(
+        "allow as many, or remove the unfinished run with `pagemill gc --older-than 0 --yes`; it was left as it is",
+    )
 }
 
 fn too_many(bad: u64, allowed: u64, latest: &[BadRecord]) -> Error {

@@ -165,7 +165,8 @@ impl FileSink {
             pages: 0,
             rows: 0,
             bad: 0,
-            input: (!run.pages.is_empty()).then(|| hex(&sha256(run.pages.as_bytes()))),
+            input: (!run.pages.is_empty() && !run.pages.starts_with("once "))
+                .then(|| hex(&sha256(run.pages.as_bytes()))),
             summary: Value::Null,
         })
     }
@@ -449,7 +450,7 @@ fn differences(ours: &Manifest, published: &Manifest) -> Option<String> {
     let other_pages = matches!((&ours.input, &published.input), (Some(ours), Some(theirs)) if ours != theirs);
     let what = match (names.is_empty(), other_pages) {
         (true, false) => return None,
-        (true, true) => "from files that were not as they are now".to_owned(),
+        (true, true) => "from files that were other ones or have been written to since".to_owned(),
         (false, _) => format!("by a run with other options ({})", names.join(", ")),
     };
     Some(format!("{} is published already, {what}; it was left as it is (--overwrite makes it anew)", published.run))

@@ -95,6 +95,12 @@ impl Journal {
         Ok(Self { header, lines: Vec::new(), links: vec![link] })
     }
 
+    /// Whose journal `bytes` are, of whatever version: `None` when that cannot be read.
+    #[must_use]
+    pub fn whose(bytes: &[u8]) -> Option<Header> {
+        decode::<Header>(&[0; 32], bytes.split_inclusive(|b| *b == b'\n').next()?).map(|(header, _)| header)
+    }
+
     /// Reads as much of `bytes` as is whole: `None` when not even the first line is.
     ///
     /// `tables` are those that a part may be of. What the lines say is checked, not believed: parts are numbered without a gap

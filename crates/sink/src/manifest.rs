@@ -152,7 +152,11 @@ impl Manifest {
     /// `is_part` judges what follows the folder of the table and the slot.
     fn read(bytes: &[u8], run_key: &str, is_part: impl Fn(&str) -> bool) -> Result<Self> {
         let refuse = |what: &str| Error::data(format!("the manifest of {run_key} {what}"));
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| refuse("is not JSON").because(e))?;
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| {
+            refuse("is not JSON")
+                .advise("restore it, or move it and what is published of its slot away, and run it again")
+                .because(e)
+        })?;
         let version = value.get("version").and_then(Value::as_u64);
         if version != Some(u64::from(MANIFEST_VERSION)) {
             return Err(refuse("is of a version that this program does not know")

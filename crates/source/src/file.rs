@@ -95,7 +95,7 @@ impl FileSource {
     }
 
     /// Tells the files as they are now from what they were, or may become: a hash of their names, sizes and times. Standard
-    /// input is never the same again.
+    /// input is never the same again, which is said by `once ` before the hash.
     ///
     /// # Errors
     /// [`Config`](pagemill_core::ErrorKind::Config) when a file cannot be looked at.
@@ -114,7 +114,9 @@ impl FileSource {
             let since = time.ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
             hash.update(format!("\0{bytes}\0{}\0", since.as_nanos()));
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let once = self.origins.iter().any(|origin| matches!(origin, Origin::Stdin));
+        Ok(if once { format!("once {digits}") } else { digits })
     }
 
     /// The counters.

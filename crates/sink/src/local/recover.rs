@@ -23,6 +23,16 @@ pub(super) struct Found {
     pub(super) files: u32,
 }
 
+/// What is left of an attempt.
+enum Left {
+    /// Nothing that a journal speaks for.
+    Nothing,
+    /// A run with other options, or of another version of the program.
+    Others,
+    /// A journal of the same configuration, and the ordinal of its next file.
+    Ours(Journal, u32),
+}
+
 impl LocalStore {
     /// The attempt that has come furthest with what `header` stands for, made ready to go on with.
     ///
@@ -31,17 +41,17 @@ impl LocalStore {
     pub(super) fn recover(&mut self, layout: &Layout, tables: &[TableName], header: &Header) -> Result<Option<Found>> {
         let mut best: Option<Found> = None;
         for attempt in self.attempts(layout)? {
-            let Some((journal, files)) = self.longest_journal(layout, tables, attempt)? else {
-                tracing::info!(%attempt, "removing what an earlier attempt left");
-                self.remove_attempt(layout, attempt)?;
-                continue;
-            };
-            if journal.header() != header {
-                tracing::warn!(%attempt, "an unfinished run with other options is left alone");
-                continue;
-            }
-            if best.as_ref().is_none_or(|b| b.journal.pages() < journal.pages()) {
-                best = Some(Found { attempt, journal, files });
+            match self.longest_journal(layout, tables, attempt, header)? {
+                Left::Nothing => {
+                    tracing::info!(%attempt, "removing what an earlier attempt left");
+                    self.remove_attempt(layout, attempt)?;
+                }
+                Left::Others => tracing::warn!(%attempt, "an unfinished run with other options is left alone"),
+                Left::Ours(journal, files) => {
+                    if best.as_ref().is_none_or(|b| b.journal.pages() < journal.pages()) {
+                        best = Some(Found { attempt, journal, files });
+                    }
+                }
             }
         }
         let Some(mut found) = best else { return Ok(None) };
@@ -69,13 +79,15 @@ impl LocalStore {
         Ok(found)
     }
 
-    /// The journal that says most, of those that an attempt may have, and the ordinal after the last of them.
+    /// The journal that says most, of those that an attempt may have. What another configuration has written is not looked at any
+    /// further: it may be of tables that this one does not have.
     fn longest_journal(
         &mut self,
         layout: &Layout,
         tables: &[TableName],
         attempt: AttemptId,
-    ) -> Result<Option<(Journal, u32)>> {
+        header: &Header,
+    ) -> Result<Left> {
         let dir = layout.attempt(attempt);
         let (mut best, mut after) = (None::<Journal>, 0);
         for name in self.disk.list(&dir).during("read", &dir)? {
@@ -83,13 +95,16 @@ impl LocalStore {
             after = after.max(number.saturating_add(1));
             let path = dir.join(&name);
             let bytes = self.disk.read(&path, JOURNAL_LIMIT).during("read", &path)?;
+            if Journal::whose(&bytes).is_some_and(|whose| whose != *header) {
+                return Ok(Left::Others);
+            }
             if let Some(journal) = Journal::read(&bytes, tables)
                 && best.as_ref().is_none_or(|b| b.len() < journal.len())
             {
                 best = Some(journal);
             }
         }
-        Ok(best.filter(|journal| !journal.is_empty()).map(|journal| (journal, after)))
+        Ok(best.filter(|journal| !journal.is_empty()).map_or(Left::Nothing, |journal| Left::Ours(journal, after)))
     }
 
     /// Reads every part that the journal names, and forgets the first segment that has one which is not as it says, and
