@@ -158,10 +158,10 @@ impl ObjectSink {
     /// would be.
     ///
     /// `tables` are those to look at beside the ones that manifest and journals name. An attempt that is still at work after all,
-    /// but has not ended a segment since then, fails when it publishes.
+    /// but has not ended a segment since then, publishes nothing and fails. One that is about to publish, or died as it did, is left.
     ///
     /// # Errors
-    /// Those of [`Store`]. A journal that cannot be read and is younger keeps everything.
+    /// Those of [`Store`]. A journal that cannot be read keeps everything, unless its attempt can be removed.
     pub fn clean(&mut self, run: &Run, tables: &[TableName], since: SystemTime, dry: bool) -> Result<Vec<String>> {
         let keys = Keys::new(&self.prefix, run)?;
         let calls = self.calls.clone();

@@ -120,8 +120,8 @@ pub(crate) async fn sweep(
 
 /// Closes a doomed attempt, and says whether what is left of it can be removed.
 ///
-/// One that is doomed for its age alone may be alive, as `may_publish` says. Before it puts its manifest it says so, and looks for the mark that it is doomed;
-/// here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
+/// One that is doomed for its age alone may be alive, as `may_publish` says. Before it puts its manifest it says so, and looks for the
+/// mark that it is doomed; here the mark comes first, and then the look. So it gives up, or it is left alone, whatever the clocks say.
 async fn is_dead(
     calls: &Calls,
     keys: &Keys,

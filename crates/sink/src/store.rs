@@ -84,8 +84,8 @@ pub struct Segment {
 /// dropped keeps what is durable, as after `suspend`.
 ///
 /// # Errors
-/// Kinds are those of [`ErrorKind`](pagemill_core::ErrorKind): `Data` when what is published is damaged; `Busy` when another run holds the slot; `Create` and `Io` when a file
-/// cannot be made or written; `Unknown` when it cannot be told whether the run is published.
+/// Kinds are those of [`ErrorKind`](pagemill_core::ErrorKind): `Data` when what is published is damaged; `Busy` when another run holds
+/// the slot; `Create` and `Io` when a file cannot be made or written; `Unknown` when it cannot be told whether the run is published.
 #[allow(clippy::missing_errors_doc, reason = "said above, once for all")]
 pub trait Store: Send {
     /// Takes the slot, finishes what a published run left undone, and finds what an earlier attempt of the same configuration
