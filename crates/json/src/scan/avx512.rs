@@ -2,15 +2,21 @@
 
 use std::{
     arch::x86_64::{
-        __m128i, __m512i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm512_add_epi32,
-        _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epi8_mask, _mm512_cmplt_epu8_mask,
-        _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
-        _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
+        __m128i, __m512i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm256_loadu_si256, _mm256_setzero_si256, _mm256_storeu_si256, _mm512_add_epi32, _mm512_alignr_epi8,
+        _mm512_alignr_epi64, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+        _mm512_cmplt_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_cmpneq_epi64_mask, _mm512_cvtepu8_epi32,
+        _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512,
+        _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+        _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512, _mm512_subs_epu8,
     },
+    hint::black_box,
     mem::MaybeUninit,
 };
 
-use super::{BLOCK, Carry, Found, Kernel, Odd, Positions, Rare, Raw, ScanFn, Tail, avx2, odd_with, scan_with};
+use super::{
+    BLOCK, Carry, Found, Kernel, Odd, OddFn, Positions, Rare, Raw, ScanFn, Tail, avx2, odd_with, scan_with, utf8,
+};
 
 /// Proof that the machine has AVX-512 F, BW and VBMI2, AVX2 and PCLMULQDQ: made only by [`scan_here`], whose caller has
 /// looked.
@@ -51,8 +57,9 @@ impl Kernel for Avx512 {
 
     #[inline(always)]
     fn odd(self, block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
-        // SAFETY: `self` proves all that it needs.
-        unsafe { odd_here(block, quote, in_string, carry) }
+        let call: OddFn = odd_here;
+        // The box hides what is called, which else becomes a part of the loop. SAFETY: `self` proves all that it needs.
+        unsafe { black_box(call)(block, quote, in_string, carry) }
     }
 
     #[inline(always)]
@@ -71,8 +78,8 @@ impl Kernel for Avx512 {
 
     #[inline(always)]
     fn doubt(self, block: &[u8; BLOCK], wide: u64, tail: &mut Tail) -> bool {
-        // SAFETY: `self` proves AVX2.
-        unsafe { avx2::is_broken(block, wide, tail) }
+        // SAFETY: `self` proves AVX-512 F and BW.
+        unsafe { is_broken(block, wide, tail) }
     }
 
     #[inline(always)]
@@ -116,6 +123,44 @@ unsafe fn put(target: *mut MaybeUninit<u32>, base: __m512i, bytes: __m128i) {
     unsafe { _mm512_storeu_si512(target.cast(), _mm512_add_epi32(_mm512_cvtepu8_epi32(bytes), base)) };
 }
 
+/// True when the characters up to the end of `block` are not UTF-8, as far as that shows by now. See [`utf8`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn is_broken(block: &[u8; BLOCK], wide: u64, tail: &mut Tail) -> bool {
+    let tables = |table: &[u8; 16]| {
+        // SAFETY: the load is of the table's 16 bytes.
+        _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+    };
+    let look_up = |table: &[u8; 16], at| _mm512_shuffle_epi8(tables(table), at);
+    let upper = |v| _mm512_and_si512(_mm512_srli_epi16::<4>(v), _mm512_set1_epi8(0x0f));
+    let lower = |v| _mm512_and_si512(v, _mm512_set1_epi8(0x0f));
+    // SAFETY: both loads are unaligned ones, of the 64 bytes of `block` and the 32 of the tail.
+    let (before, now) = unsafe {
+        let before = match tail.open {
+            true => _mm256_loadu_si256(tail.bytes.as_ptr().cast()),
+            false => _mm256_setzero_si256(),
+        };
+        (_mm512_inserti64x4::<1>(_mm512_setzero_si512(), before), _mm512_loadu_si512(block.as_ptr().cast()))
+    };
+    // Each sixteen bytes, and the sixteen before them.
+    let across = _mm512_alignr_epi64::<6>(now, before);
+    let one_before = _mm512_alignr_epi8::<15>(now, across);
+    let two_before = _mm512_alignr_epi8::<14>(now, across);
+    let three_before = _mm512_alignr_epi8::<13>(now, across);
+    let agreed = _mm512_and_si512(
+        _mm512_and_si512(look_up(&utf8::BEFORE_HIGH, upper(one_before)), look_up(&utf8::BEFORE_LOW, lower(one_before))),
+        look_up(&utf8::NOW_HIGH, upper(now)),
+    );
+    // The third byte of three and the third and fourth of four must be second continuations, and nothing else may be.
+    let third = _mm512_subs_epu8(two_before, _mm512_set1_epi8((0xe0u8 - 0x80) as i8));
+    let fourth = _mm512_subs_epu8(three_before, _mm512_set1_epi8((0xf0u8 - 0x80) as i8));
+    let due = _mm512_and_si512(_mm512_or_si512(third, fourth), _mm512_set1_epi8(utf8::TWO as i8));
+    tail.open = wide >> 61 != 0;
+    // SAFETY: the tail has room for 32 bytes.
+    unsafe { _mm256_storeu_si256(tail.bytes.as_mut_ptr().cast(), _mm512_extracti64x4_epi64::<1>(now)) };
+    _mm512_cmpneq_epi64_mask(due, agreed) != 0
+}
+
 /// The bytes that are `byte`.
 #[inline(always)]
 fn equals(v: __m512i, byte: u8) -> u64 {
@@ -124,7 +169,6 @@ fn equals(v: __m512i, byte: u8) -> u64 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,pclmulqdq,bmi1,bmi2,popcnt,lzcnt")]
-#[inline(never)]
 fn odd_here(block: &[u8; BLOCK], quote: u64, in_string: u64, carry: &mut Carry) -> Odd {
     odd_with(Avx512(()), block, quote, in_string, carry)
 }

@@ -11,6 +11,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod utf8;
 
 use std::fmt;
 
@@ -350,6 +352,10 @@ impl std::str::FromStr for KernelName {
             .ok_or_else(|| pagemill_core::Error::config(format!("there is no kernel {name:?}")))
     }
 }
+
+/// [`Kernel::odd`], as a function for the instruction set.
+#[cfg(target_arch = "x86_64")]
+type OddFn = unsafe fn(&[u8; BLOCK], u64, u64, &mut Carry) -> Odd;
 
 type ScanFn = fn(&[u8], &mut [u8], u32, &mut Carry, &mut Found);
 
