@@ -95,7 +95,9 @@ fn from_parts(date: u64, time: u64, second: i64, fraction: i64, offset: i64) -> 
     if over != 0 || second > 59 || !(1..=12).contains(&month) {
         return None;
     }
-    if day < 1 || (day > 28 && day > days_in(year, month)) {
+    // Few days are so late in any month that it matters which one it is.
+    let surely = if month == 2 { 28 } else { 30 };
+    if day < 1 || (day > surely && day > days_in(year, month)) {
         return None;
     }
     let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
@@ -200,12 +202,14 @@ fn days_in(year: i64, month: i64) -> i64 {
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar, from year 0 on; years are counted from March so that leap
 /// days come last.
-#[inline]
+#[inline(always)]
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     // A whole era more, so that January and February of year 0 are of no negative year.
     let (year, month) = (year as u32 + 400, month as u32);
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5;
+    let (year, month) = if month > 2 { (year, month) } else { (year - 1, month + 12) };
+    let century = year / 100;
+    // The days of March to the month before are 30.6 each, rounded: 979 / 32 does it without a division.
+    let days = 1_461 * year / 4 - century + century / 4 + (979 * month - 2_919) / 32;
     i64::from(days) + day - 1 - 719_468 - 146_097
 }
 
