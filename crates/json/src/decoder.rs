@@ -14,8 +14,9 @@ use crate::{
     misfit::{Counter, Ids},
     options::{DecodeError, Limits, Next, Options, Page},
     page::{Framer, Step},
-    record::{self, Aside, Read},
+    record::{self, Aside, How, Read},
     scan::Scanner,
+    time,
     tokens::Bad,
     window::Window,
 };
@@ -39,6 +40,7 @@ const BAD_RECORD_BYTES: u64 = 256;
 pub struct Decoder {
     schema: SchemaRef,
     options: Options,
+    how: How,
     result_declared: bool,
     key: Option<String>,
     /// True from an error to the next reset.
@@ -77,6 +79,7 @@ impl Decoder {
         let scanner = options.kernel.and_then(Scanner::named).unwrap_or_else(Scanner::best);
         Self {
             schema: resource.schema(),
+            how: How { unknown: options.unknown, usual_time: time::usual(scanner.name()) },
             result_declared,
             window: Window::new(scanner),
             framer: Framer::new(options.framing, result_declared, resource.key().map(str::to_owned)),
@@ -217,8 +220,7 @@ impl Decoder {
                 Ok(Step::Begun { at, next }) => {
                     let scanned = self.window.scanned();
                     let tokens = self.window.tokens(at, next, scanned, &self.options.limits);
-                    let unknown = self.options.unknown;
-                    match record::read(tokens, &mut self.root, self.rows, false, unknown, &mut self.aside) {
+                    match record::read(tokens, &mut self.root, self.rows, false, self.how, &mut self.aside) {
                         Ok(read) if read.at <= scanned && read.at - at <= self.options.limits.record => {
                             self.good_record(&read, read.at - at);
                             self.framer.ended(read.at, read.next);
@@ -233,8 +235,7 @@ impl Decoder {
                 }
                 Ok(Step::Record { range, next }) => {
                     let tokens = self.window.tokens(range.start, next, range.end, &self.options.limits);
-                    let unknown = self.options.unknown;
-                    match record::read(tokens, &mut self.root, self.rows, true, unknown, &mut self.aside) {
+                    match record::read(tokens, &mut self.root, self.rows, true, self.how, &mut self.aside) {
                         Ok(read) => {
                             self.good_record(&read, range.len());
                             self.framer.resume(range.end, read.next);

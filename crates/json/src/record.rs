@@ -20,6 +20,15 @@ const MAX_ABSENT: usize = 2;
 /// Bytes that are looked at for a member: a label, a quote, and a step of a copy.
 const HEAD: usize = LABEL + STEP;
 
+/// How records are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// What is done with members that are not declared.
+    pub(crate) unknown: Unknown,
+    /// What reads times.
+    pub(crate) usual_time: time::UsualFn,
+}
+
 /// What reading a record says of it.
 pub(crate) struct Read {
     /// Where it ends.
@@ -63,7 +72,7 @@ pub(crate) fn read(
     root: &mut StructColumn,
     row: usize,
     whole: bool,
-    unknown: Unknown,
+    how: How,
     aside: &mut Aside,
 ) -> Parse<Read> {
     let from = tokens.at;
@@ -72,7 +81,7 @@ pub(crate) fn read(
         return Err(Bad::new(from, "a record that is no object"));
     }
     let quick = tokens.limits.key >= LABEL && tokens.limits.string >= STEP;
-    let mut walk = Walk { t: tokens, unknown, aside, elements: 0, any: false, quick };
+    let mut walk = Walk { t: tokens, how, aside, elements: 0, any: false, quick };
     let scope = Scope::own();
     let result = walk.members(root, row, &scope, 0);
     // Bad bytes come first; texts that are no UTF-8 are never seen by anyone, as the row is undone.
@@ -90,7 +99,7 @@ pub(crate) fn read(
 
 struct Walk<'a, 'b> {
     t: Tokens<'a>,
-    unknown: Unknown,
+    how: How,
     aside: &'b mut Aside,
     /// Elements of declared lists so far, at all depths.
     elements: usize,
@@ -169,6 +178,10 @@ impl Walk<'_, '_> {
             // The label, what follows it, and a step of a copy.
             let (Some(node), Some(head)) = (rest.first(), raw::chunk::<HEAD>(bytes, at)) else { break false };
             let Some(len) = node.begins(head) else {
+                if rest.get(1).is_some_and(|node| node.begins(head).is_some()) {
+                    rest = std::mem::take(&mut rest).get_mut(1..).unwrap_or_default();
+                    continue;
+                }
                 let Some((absent, found)) = ahead(rest, bytes, at, self.t.end) else { break false };
                 (rest, at) = (&mut std::mem::take(&mut rest)[absent..], found);
                 continue;
@@ -192,7 +205,7 @@ impl Walk<'_, '_> {
                     (Column::Time(column), b'"') => {
                         if let (Some(&close), Some(step)) = (index.get(entry), head[len + 1..].first_chunk()) {
                             let length = (close as usize).wrapping_sub(value + 1);
-                            if let Some(time) = time::usual_micros(step, length) {
+                            if let Some(time) = (self.how.usual_time)(step, length) {
                                 column.push(row, time);
                                 (at, entry, any) = (value + length + 2, entry + 1, true);
                                 break 'value;
@@ -303,14 +316,14 @@ impl Walk<'_, '_> {
         }
         let quoted = &bytes[name.open..=name.close];
         let step = || format!("[{}]", String::from_utf8_lossy(quoted));
-        if self.unknown == Unknown::Fail {
+        if self.how.unknown == Unknown::Fail {
             let mut bad = Bad::new(name.open, "a member that the schema does not declare").under(step);
             bad.fatal = true;
             return Err(bad);
         }
         let range = skip::value(&mut self.t, depth).map_err(|bad| bad.under(step))?;
         self.aside.counter.add(object, Reason::UnknownMember);
-        if self.unknown == Unknown::Extra {
+        if self.how.unknown == Unknown::Extra {
             let extra = &mut self.aside.extra;
             scope.member(extra, Label::Member(quoted));
             extra.push(b':');

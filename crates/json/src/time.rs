@@ -1,8 +1,11 @@
 //! Dates and times of RFC 3339 to microseconds since the epoch.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use pagemill_core::Reason;
 
-use crate::raw;
+use crate::{raw, scan::KernelName};
 
 /// 0000-01-01T00:00:00Z.
 const EARLIEST: i64 = -62_167_219_200_000_000;
@@ -29,10 +32,21 @@ pub(crate) fn micros(text: &[u8]) -> Result<i64, Reason> {
 /// Bytes that [`usual_micros`] is given; the times that it knows are no longer.
 pub(crate) const LONGEST: usize = 32;
 
+/// Reads a time in the forms that are most often written: see [`usual_micros`].
+pub(crate) type UsualFn = fn(&[u8; LONGEST], usize) -> Option<i64>;
+
+/// What reads usual times where stage 1 is done by `kernel`.
+pub(crate) fn usual(kernel: KernelName) -> UsualFn {
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        KernelName::Avx2 | KernelName::Avx512 => avx2::usual().unwrap_or(usual_micros),
+        _ => usual_micros,
+    }
+}
+
 /// As [`micros`], of the first `len` bytes of `text`, in the forms that are most often written: with `T`, seconds, milliseconds or
 /// microseconds, and `Z` or an offset. `None` for every other form, and for times that are none.
-#[inline]
-pub(crate) fn usual_micros(text: &[u8; LONGEST], len: usize) -> Option<i64> {
+fn usual_micros(text: &[u8; LONGEST], len: usize) -> Option<i64> {
     let eight = |at: usize| raw::chunk(text, at).map(|eight| u64::from_le_bytes(*eight));
     let digit = |at: usize| i64::from(text[at] - b'0');
     // Seconds, microseconds, and those that the offset is ahead.
@@ -95,12 +109,24 @@ fn from_parts(date: u64, time: u64, second: i64, fraction: i64, offset: i64) -> 
     if over != 0 || second > 59 || !(1..=12).contains(&month) {
         return None;
     }
-    // Few days are so late in any month that it matters which one it is.
-    let surely = if month == 2 { 28 } else { 30 };
-    if day < 1 || (day > surely && day > days_in(year, month)) {
+    if !is_day(year, month, day) {
         return None;
     }
-    let seconds = days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
+    from_epoch(year, month, day, hour * 3_600 + minute * 60 + second - offset, fraction)
+}
+
+/// True for the days of the month.
+#[inline(always)]
+fn is_day(year: i64, month: i64, day: i64) -> bool {
+    // Few days are so late in any month that it matters which one it is.
+    let surely = if month == 2 { 28 } else { 30 };
+    day >= 1 && (day <= surely || day <= days_in(year, month))
+}
+
+/// Microseconds since the epoch, of a day and of seconds and microseconds from its beginning; `None` out of the years 0000 to 9999.
+#[inline(always)]
+fn from_epoch(year: i64, month: i64, day: i64, seconds: i64, fraction: i64) -> Option<i64> {
+    let seconds = days_from_epoch(year, month, day) * 86_400 + seconds;
     let micros = seconds * 1_000_000 + fraction;
     (EARLIEST..=LATEST).contains(&micros).then_some(micros)
 }
@@ -215,7 +241,9 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
+
+    use super::{any, *};
 
     #[test]
     fn every_day_of_the_years_0_to_9999_follows_the_one_before() {
@@ -243,9 +271,13 @@ mod tests {
             "2023-03-01T00:09:10.500+00:00",
         ];
         let usual = |text: &[u8]| {
-            let mut start = [b' '; LONGEST];
+            let mut start = [b'0'; LONGEST];
             start[..text.len()].copy_from_slice(text);
-            usual_micros(&start, text.len())
+            let reference = usual_micros(&start, text.len());
+            for kernel in KernelName::ALL {
+                assert_eq!(super::usual(kernel)(&start, text.len()), reference, "{kernel}: {text:x?}");
+            }
+            reference
         };
         for good in good {
             assert_eq!(usual(good.as_bytes()).ok_or(Reason::NotATime), any(good.as_bytes()), "{good}");
@@ -257,6 +289,52 @@ mod tests {
                     assert_eq!(usual(&text).or(any(&text).ok()), any(&text).ok(), "{text:x?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_length_that_no_usual_form_has_is_none() {
+        for kernel in KernelName::ALL {
+            let usual = usual(kernel);
+            let text = b"2026-11-23T12:00:00.000000+00:00";
+            let read: Vec<usize> = (0..100).chain([usize::MAX]).filter(|len| usual(text, *len).is_some()).collect();
+            assert_eq!(read, [32], "{kernel}");
+        }
+    }
+
+    /// Texts like times, with numbers that may be too large, and what comes between them sometimes wrong.
+    fn nearly() -> impl Strategy<Value = String> {
+        let number = |most: u32| 0..=most;
+        let fraction = prop_oneof![
+            Just(String::new()),
+            (0u32..1_000).prop_map(|n| format!(".{n:03}")),
+            (0u32..1_000_000).prop_map(|n| format!(".{n:06}")),
+            (0u32..100).prop_map(|n| format!(".{n:02}")),
+        ];
+        let zone = prop_oneof![
+            Just("Z".to_owned()),
+            ("[-+ ]", number(25), number(61), "[:.]")
+                .prop_map(|(sign, h, m, colon)| format!("{sign}{h:02}{colon}{m:02}")),
+        ];
+        let date = (number(9_999), number(13), number(32)).prop_map(|(y, m, d)| format!("{y:04}-{m:02}-{d:02}"));
+        let time = (number(24), number(60), number(60)).prop_map(|(h, m, s)| format!("{h:02}:{m:02}:{s:02}"));
+        (date, "[T ]|T|T", time, fraction, zone)
+            .prop_map(|(date, t, time, fraction, zone)| date + &t + &time + &fraction + &zone)
+    }
+
+    proptest! {
+        #[test]
+        fn every_kernel_reads_the_usual_forms_alike(text in nearly(), behind in prop::array::uniform32(0u8..)) {
+            let mut start = behind;
+            start[..text.len()].copy_from_slice(text.as_bytes());
+            let reference = usual_micros(&start, text.len());
+            for kernel in KernelName::ALL {
+                prop_assert_eq!(usual(kernel)(&start, text.len()), reference, "{}", kernel);
+            }
+            if reference.is_some() {
+                prop_assert_eq!(reference, any(text.as_bytes()).ok());
+            }
+            prop_assert_eq!(micros(text.as_bytes()), any(text.as_bytes()));
         }
     }
 

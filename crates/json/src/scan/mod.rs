@@ -329,7 +329,7 @@ pub enum KernelName {
 
 impl KernelName {
     /// All of them.
-    const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon];
+    pub(crate) const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon];
 }
 
 impl fmt::Display for KernelName {
@@ -379,6 +379,11 @@ impl Scanner {
             .into_iter()
             .find_map(Self::named)
             .unwrap_or(Self { name: KernelName::Scalar, scan: scalar::scan })
+    }
+
+    /// The kernel's name.
+    pub(crate) fn name(&self) -> KernelName {
+        self.name
     }
 
     /// The kernel `name`, if this machine can run it.
