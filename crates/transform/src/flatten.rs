@@ -48,12 +48,19 @@ impl Flatten {
         inline(&plan.nodes, item, &mut columns, &mut lists)?;
         let len = keys.len();
         // The account's column is made once, and no longer than a piece, whatever the batch.
-        for from in (0..len).step_by(PIECE) {
-            let rows = PIECE.min(len - from);
-            let account = self.account.column(rows)?;
-            let columns = [account].into_iter().chain(columns.iter().map(|column| column.slice(from, rows))).collect();
+        let mut piece = |columns: Vec<ArrayRef>, rows: usize| -> Result<()> {
+            let columns = [self.account.column(rows)?].into_iter().chain(columns).collect();
             let rows = RecordBatch::try_new(plan.schema.clone(), columns)?;
             out.push(Table { name: plan.name.clone(), rows, hold: Hold::default() });
+            Ok(())
+        };
+        if len <= PIECE {
+            piece(columns, len)?;
+        } else {
+            for from in (0..len).step_by(PIECE) {
+                let rows = PIECE.min(len - from);
+                piece(columns.iter().map(|column| column.slice(from, rows)).collect(), rows)?;
+            }
         }
         for (child, list) in plan.children.iter().zip(lists) {
             if list.values.is_empty() {

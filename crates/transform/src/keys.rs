@@ -96,9 +96,6 @@ impl Spread {
     }
 }
 
-/// Bytes of a key that are copied without a look at its length; that of a UUID is 36.
-const SHORT: usize = 48;
-
 /// The values of `key` at `parents`.
 fn repeat(key: &ArrayRef, parents: &UInt32Array) -> Result<ArrayRef> {
     let short =
@@ -111,30 +108,37 @@ fn repeat(key: &ArrayRef, parents: &UInt32Array) -> Result<ArrayRef> {
 
 /// As [`repeat`], where all values are short, and there are none that are null; `None` where that is not so.
 fn repeat_short(key: &StringArray, parents: &UInt32Array) -> Option<StringArray> {
-    let (bounds, values) = (key.value_offsets(), key.value_data());
-    let within = |parent: u32| {
-        let &[from, to] = bounds.get(parent as usize..)?.first_chunk()?;
-        Some((usize::try_from(from).ok()?, usize::try_from(to).ok()?))
-    };
-    let mut offsets = Vec::with_capacity(parents.len() + 1);
-    offsets.push(0);
-    let mut end = 0;
-    for &parent in parents.values() {
-        let (from, to) = within(parent)?;
-        end += Some(to - from).filter(|len| *len <= SHORT)?;
-        offsets.push(i32::try_from(end).ok()?);
+    let bounds = key.value_offsets();
+    let longest = bounds.iter().zip(bounds.iter().skip(1)).map(|(from, to)| to - from).max().unwrap_or(0);
+    match longest {
+        ..=16 => repeat_steps::<16>(key, parents, longest),
+        // That of a UUID is 36.
+        17..=48 => repeat_steps::<48>(key, parents, longest),
+        _ => None,
     }
-    let mut bytes = vec![0; end + SHORT];
+}
+
+/// As [`repeat_short`], where no value is longer than `longest`, which is `STEP` at most: so many bytes are copied of each, without a
+/// look at how many it has.
+fn repeat_steps<const STEP: usize>(key: &StringArray, parents: &UInt32Array, longest: i32) -> Option<StringArray> {
+    let (bounds, values) = (key.value_offsets(), key.value_data());
+    let most = parents.len().checked_mul(usize::try_from(longest).ok()?)?;
+    i32::try_from(most).ok()?;
+    let mut bytes = vec![0; most + STEP];
+    let mut offsets = Vec::with_capacity(parents.len() + 1);
     let mut end = 0;
+    offsets.push(0);
     for &parent in parents.values() {
-        let (from, to) = within(parent)?;
-        let value = values.get(from..)?;
-        match value.first_chunk::<SHORT>() {
+        let &[from, to] = bounds.get(parent as usize..)?.first_chunk()?;
+        let (from, len) = (usize::try_from(from).ok()?, usize::try_from(to - from).ok()?);
+        let (value, room) = (values.get(from..)?, bytes.get_mut(end..)?);
+        match value.first_chunk::<STEP>() {
             // What is too much here is overwritten by the next one, or cut off at the end.
-            Some(value) => *bytes.get_mut(end..)?.first_chunk_mut()? = *value,
-            None => bytes.get_mut(end..)?.get_mut(..to - from)?.copy_from_slice(value.get(..to - from)?),
+            Some(value) => *room.first_chunk_mut()? = *value,
+            None => room.get_mut(..len)?.copy_from_slice(value.get(..len)?),
         }
-        end += to - from;
+        end += len;
+        offsets.push(end as i32);
     }
     bytes.truncate(end);
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
