@@ -74,7 +74,8 @@ impl Spread {
         for (parent, &count) in (0..rows).zip(counts.values()) {
             let valid = nulls.is_none_or(|nulls| nulls.is_valid(parent as usize));
             let count = count & i64::from(valid).wrapping_neg();
-            let len = usize::try_from(count).ok().filter(|len| *len <= total - end).ok_or_else(wrong)?;
+            // `end` is never beyond `total`.
+            let len = usize::try_from(count).ok().filter(|len| *len <= total.wrapping_sub(end)).ok_or_else(wrong)?;
             // A few items are written whether the list has them or not, and overwritten by the next list's: how long the
             // next list is nobody can guess, and a wrong guess costs more than all of this.
             let few = parents[end..].first_chunk_mut().zip(positions[end..].first_chunk_mut());
@@ -109,7 +110,8 @@ fn repeat(key: &ArrayRef, parents: &UInt32Array) -> Result<ArrayRef> {
 /// As [`repeat`], where all values are short, and there are none that are null; `None` where that is not so.
 fn repeat_short(key: &StringArray, parents: &UInt32Array) -> Option<StringArray> {
     let bounds = key.value_offsets();
-    let longest = bounds.iter().zip(bounds.iter().skip(1)).map(|(from, to)| to - from).max().unwrap_or(0);
+    // Bounds ascend, so that nothing wraps.
+    let longest = bounds.iter().zip(bounds.get(1..)?).fold(0, |most, (from, to)| to.wrapping_sub(*from).max(most));
     match longest {
         ..=16 => repeat_steps::<16>(key, parents, longest),
         // That of a UUID is 36.
@@ -125,20 +127,20 @@ fn repeat_steps<const STEP: usize>(key: &StringArray, parents: &UInt32Array, lon
     let most = parents.len().checked_mul(usize::try_from(longest).ok()?)?;
     i32::try_from(most).ok()?;
     let mut bytes = vec![0; most + STEP];
-    let mut offsets = Vec::with_capacity(parents.len() + 1);
-    let mut end = 0;
-    offsets.push(0);
-    for &parent in parents.values() {
+    let mut offsets = vec![0; parents.len() + 1];
+    let mut end = 0_usize;
+    for (&parent, offset) in parents.values().iter().zip(offsets.get_mut(1..)?) {
         let &[from, to] = bounds.get(parent as usize..)?.first_chunk()?;
-        let (from, len) = (usize::try_from(from).ok()?, usize::try_from(to - from).ok()?);
+        let (from, len) = (from as usize, to.wrapping_sub(from) as usize);
         let (value, room) = (values.get(from..)?, bytes.get_mut(end..)?);
         match value.first_chunk::<STEP>() {
             // What is too much here is overwritten by the next one, or cut off at the end.
             Some(value) => *room.first_chunk_mut()? = *value,
             None => room.get_mut(..len)?.copy_from_slice(value.get(..len)?),
         }
-        end += len;
-        offsets.push(end as i32);
+        // Within `most`, which an offset can hold.
+        end = end.wrapping_add(len);
+        *offset = end as i32;
     }
     bytes.truncate(end);
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
