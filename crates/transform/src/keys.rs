@@ -143,6 +143,10 @@ fn repeat_steps<const STEP: usize>(key: &StringArray, parents: &UInt32Array, lon
         *offset = end as i32;
     }
     bytes.truncate(end);
+    // One long key among many short ones should not have the batch hold room that it has no use for.
+    if most / 2 > end {
+        bytes.shrink_to_fit();
+    }
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
     StringArray::try_new(offsets, bytes.into(), None).ok()
 }
@@ -227,6 +231,39 @@ mod tests {
         let some: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
         let parents = UInt32Array::from(vec![0, 1, 1]);
         assert_eq!(&repeat(&some, &parents).expect("values"), &take(&some, &parents, None).expect("values"));
+    }
+
+    #[test]
+    fn short_keys_are_repeated_in_steps_and_long_ones_are_left_to_take() {
+        for longest in [0, 1, 2, 15, 16, 17, 47, 48, 49] {
+            // The longest is first, last, and somewhere between others.
+            for place in [0, 7, 19] {
+                let key = |n: usize| {
+                    let len = if n == place { longest } else { longest * (n % 5) / 5 };
+                    char::from(b'a' + n as u8).to_string().repeat(len)
+                };
+                let keys = StringArray::from_iter_values((0..20).map(key));
+                for keys in [keys.clone(), keys.slice(place.min(15), 5)] {
+                    let parents: UInt32Array =
+                        (0..keys.len() as u32).flat_map(|n| std::iter::repeat_n(n, 1 + n as usize % 6)).collect();
+                    let expected = take(&keys, &parents, None).expect("values");
+                    let here = keys.iter().flatten().map(str::len).max();
+                    match repeat_short(&keys, &parents) {
+                        Some(short) => assert_eq!(&short as &dyn Array, expected.as_ref(), "{longest} at {place}"),
+                        None => assert_eq!(here, Some(49)),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_long_key_among_short_ones_takes_no_room_for_all() {
+        let keys = StringArray::from(vec!["x".repeat(48), "y".to_owned()]);
+        let parents: UInt32Array = [0].into_iter().chain(std::iter::repeat_n(1, 10_000)).collect();
+        let repeated = repeat_short(&keys, &parents).expect("short");
+        assert_eq!(repeated.values().len(), 10_048);
+        assert!(repeated.values().capacity() < 20_096, "{}", repeated.values().capacity());
     }
 
     #[test]
