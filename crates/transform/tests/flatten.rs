@@ -262,6 +262,12 @@ fn a_long_list_comes_in_pieces_that_fit_together() {
     let tables = flatten(&resource, &records, 0);
     let rows: Vec<_> = tables.iter().map(|t| (t.name.as_str(), t.rows.num_rows())).collect();
     assert_eq!(rows, [("t", 2), ("t_l", 65_536), ("t_l", 34_465)]);
+    // One piece to the last row, and one row more.
+    for more in [0, 1] {
+        let record = json!({"id": "a", "l": (0..65_536 + more).collect::<Vec<_>>()});
+        let rows: Vec<_> = flatten(&resource, &[record], 0).iter().map(|t| t.rows.num_rows()).collect();
+        assert_eq!(rows, [vec![1, 65_536], vec![1; more]].concat());
+    }
 }
 
 #[test]
