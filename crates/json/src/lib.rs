@@ -10,8 +10,8 @@
 //! | `skip` | values that no column takes apart: checked just as strictly, and passed; or left out, and just passed |
 //! | `tokens` | the tokens that these three read, and the errors they give |
 //! | `column` | the columns in the making, one file per shape |
-//! | `text`, `number`, `time` | exact scalars |
-//! | `raw` | the few unsafe functions besides the kernels |
+//! | `text`, `number`, `time` | exact scalars; times by the kernel's instruction set as well |
+//! | `raw` | the few unsafe functions besides those of an instruction set |
 //! | `extra`, `misfit`, `names` | `_extra` in the making; counts of values outside their columns; names that may not come twice |
 //!
 //! ```
