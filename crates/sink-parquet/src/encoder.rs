@@ -12,17 +12,21 @@ use pagemill_sink::{Encoder, Workers, recut::batch_bytes};
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_writer::{
-            ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
-        },
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves},
     },
-    basic::Encoding,
+    basic::{Compression as Codec, Encoding},
     errors::{ParquetError, Result as ParquetResult},
     file::{properties::WriterPropertiesBuilder, writer::SerializedFileWriter},
     schema::types::ColumnPath,
 };
 
-use crate::{Parquet, layout::Layout, pages::PagesFactory, pieces::Pieces, unfit};
+use crate::{
+    Parquet,
+    layout::Layout,
+    pages::{Chunk, Fresh, Pages, PagesFactory},
+    pieces::Pieces,
+    unfit,
+};
 
 /// A batch of fewer bytes is encoded by one thread: to have others help would take longer.
 const WORTH_HELP: u64 = 256 << 10;
@@ -30,6 +34,7 @@ const WORTH_HELP: u64 = 256 << 10;
 /// A file in the making.
 pub(crate) struct ParquetEncoder {
     options: Parquet,
+    codec: Codec,
     /// Until the first rows have shown how the columns are to be written.
     properties: WriterPropertiesBuilder,
     schema: SchemaRef,
@@ -43,6 +48,7 @@ pub(crate) struct ParquetEncoder {
 struct File {
     writer: SerializedFileWriter<Pieces>,
     columns: ArrowRowGroupWriterFactory,
+    pages: Arc<PagesFactory>,
 }
 
 /// A row group in the making.
@@ -54,37 +60,49 @@ struct Group {
 /// A column of a row group: one writer for each of its leaves.
 struct Column {
     field: FieldRef,
-    leaves: Vec<ArrowColumnWriter>,
+    leaves: Vec<Leaf>,
+}
+
+struct Leaf {
+    writer: ArrowColumnWriter,
+    pages: Pages,
 }
 
 impl ParquetEncoder {
-    pub(crate) fn new(options: Parquet, properties: WriterPropertiesBuilder, schema: SchemaRef) -> Self {
-        Self { options, properties, schema, file: None, group: None, taken: 0, workers: Workers::none() }
+    /// `codec` is that of the options.
+    pub(crate) fn new(options: Parquet, codec: Codec, properties: WriterPropertiesBuilder, schema: SchemaRef) -> Self {
+        Self { options, codec, properties, schema, file: None, group: None, taken: 0, workers: Workers::none() }
+    }
+
+    /// The properties for a file that begins with `first`.
+    fn laid_out(&self, first: Option<&RecordBatch>) -> WriterPropertiesBuilder {
+        let mut properties = self.properties.clone();
+        for (field, column) in self.schema.fields().iter().zip(first.map_or(&[][..], RecordBatch::columns)) {
+            let path = || ColumnPath::from(field.name().as_str());
+            // JSON text has no dictionary whatever it begins with.
+            properties = match if is_json(field) { Layout::Dictionary } else { Layout::of(column) } {
+                Layout::Dictionary => properties,
+                Layout::Plain => properties.set_column_dictionary_enabled(path(), false),
+                Layout::Deltas => properties
+                    .set_column_dictionary_enabled(path(), false)
+                    .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED),
+            };
+        }
+        properties
     }
 
     /// The file, begun if it is not: `first` are its first rows, if it has any.
     fn file(&mut self, first: Option<&RecordBatch>) -> Result<&mut File> {
         if self.file.is_none() {
-            let mut properties = self.properties.clone();
-            for (field, column) in self.schema.fields().iter().zip(first.map_or(&[][..], RecordBatch::columns)) {
-                let path = || ColumnPath::from(field.name().as_str());
-                // JSON text has no dictionary whatever it begins with.
-                properties = match if is_json(field) { Layout::Dictionary } else { Layout::of(column) } {
-                    Layout::Dictionary => properties,
-                    Layout::Plain => properties.set_column_dictionary_enabled(path(), false),
-                    Layout::Deltas => properties
-                        .set_column_dictionary_enabled(path(), false)
-                        .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED),
-                };
-            }
+            let properties = self.laid_out(first);
             // The footer says it once, in its own place, and not again inside the Arrow schema.
             let plain = Arc::new(Schema::new(self.schema.fields().clone()));
-            let options = ArrowWriterOptions::new()
-                .with_properties(properties.build())
-                .with_page_store_factory(Arc::new(PagesFactory));
+            let pages = Arc::<PagesFactory>::default();
+            let options =
+                ArrowWriterOptions::new().with_properties(properties.build()).with_page_store_factory(pages.clone());
             let begun = ArrowWriter::try_new_with_options(Pieces::default(), plain, options);
             let (writer, columns) = begun.and_then(ArrowWriter::into_serialized_writer).map_err(unfit)?;
-            self.file = Some(File { writer, columns });
+            self.file = Some(File { writer, columns, pages });
         }
         self.file.as_mut().ok_or_else(|| Error::internal("the file was just begun"))
     }
@@ -96,9 +114,10 @@ impl ParquetEncoder {
                 let fields = self.schema.fields().clone();
                 let file = self.file(Some(rows))?;
                 let number = file.writer.flushed_row_groups().len();
-                let mut writers = file.columns.create_column_writers(number).map_err(unfit)?.into_iter();
+                let writers = file.columns.create_column_writers(number).map_err(unfit)?;
+                let mut all = writers.into_iter().zip(file.pages.take()).map(|(writer, pages)| Leaf { writer, pages });
                 let column = |field: &FieldRef| {
-                    let leaves = writers.by_ref().take(leaves(field)).collect();
+                    let leaves = all.by_ref().take(leaves(field)).collect();
                     Column { field: field.clone(), leaves }
                 };
                 Group { columns: fields.iter().map(column).collect(), rows: 0 }
@@ -111,6 +130,7 @@ impl ParquetEncoder {
         let work = group.columns.into_iter().zip(rows.columns().to_vec()).collect();
         let columns = workers.each(work, |(column, values): (Column, ArrayRef)| column.write(&values))?;
         group.columns = columns.into_iter().collect::<ParquetResult<_>>().map_err(refused)?;
+        self.compress(group.columns.iter().flat_map(|column| &column.leaves).map(|leaf| &leaf.pages), workers)?;
         let full = group.rows >= self.options.row_group_rows || group.bytes() >= self.options.row_group_bytes;
         self.group = Some(group);
         if full { self.end_group() } else { Ok(()) }
@@ -119,16 +139,25 @@ impl ParquetEncoder {
     /// Writes the row group out. Its pages are let go one by one.
     fn end_group(&mut self) -> Result<()> {
         let Some(group) = self.group.take() else { return Ok(()) };
-        let chunks = self.workers.each(group.columns, Column::close)?;
+        let ended = self.workers.each(group.columns, Column::end)?.into_iter().collect::<ParquetResult<Vec<_>>>();
+        let chunks: Vec<_> = ended.map_err(refused)?.into_iter().flatten().collect();
+        self.compress(chunks.iter().map(Chunk::pages), &self.workers)?;
+        let codec = self.codec;
         let file = self.file(None)?;
         let end = || {
             let mut group = file.writer.next_row_group()?;
-            for column in chunks {
-                column?.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
-            }
+            chunks.into_iter().try_for_each(|chunk| chunk.append(codec, &mut group))?;
             group.close().map(drop)
         };
         end().map_err(refused)
+    }
+
+    /// Compresses what pages have come, if that was not left to the writer.
+    fn compress<'a>(&self, pages: impl Iterator<Item = &'a Pages>, workers: &Workers) -> Result<()> {
+        let Some(level) = self.options.compression.zstd() else { return Ok(()) };
+        let fresh = pages.flat_map(Pages::fresh).collect();
+        let done = workers.each(fresh, move |page: Fresh| page.compress(level))?;
+        done.into_iter().collect::<ParquetResult<()>>().map_err(refused)
     }
 }
 
@@ -176,7 +205,7 @@ impl Encoder for ParquetEncoder {
 impl Group {
     /// About how many bytes it will have.
     fn bytes(&self) -> usize {
-        self.columns.iter().flat_map(|c| &c.leaves).map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+        self.columns.iter().flat_map(|c| &c.leaves).map(|leaf| leaf.pages.estimate(&leaf.writer)).sum()
     }
 }
 
@@ -185,13 +214,13 @@ impl Column {
     fn write(mut self, values: &ArrayRef) -> ParquetResult<Self> {
         let mut writers = self.leaves.iter_mut();
         for leaf in compute_leaves(&self.field, values)? {
-            writers.next().ok_or_else(|| ParquetError::General("a leaf too many".into()))?.write(&leaf)?;
+            writers.next().ok_or_else(|| ParquetError::General("a leaf too many".into()))?.writer.write(&leaf)?;
         }
         Ok(self)
     }
 
-    fn close(self) -> ParquetResult<Vec<ArrowColumnChunk>> {
-        self.leaves.into_iter().map(ArrowColumnWriter::close).collect()
+    fn end(self) -> ParquetResult<Vec<Chunk>> {
+        self.leaves.into_iter().map(|leaf| Chunk::end(leaf.writer, leaf.pages)).collect()
     }
 }
 
@@ -204,4 +233,77 @@ fn leaves(field: &FieldRef) -> usize {
 
 fn refused(error: ParquetError) -> Error {
     Error::internal("Parquet did not take the rows").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch, StringArray};
+    use pagemill_sink::{Format, conformance::format::edge_values};
+
+    use super::*;
+    use crate::Compression;
+
+    /// What Parquet's writer makes of the batches when it compresses the pages itself.
+    fn twin(options: Parquet, batches: &[RecordBatch]) -> Vec<u8> {
+        let schema = batches[0].schema();
+        let (codec, properties) = (options.compression.codec().expect("a level"), options.properties(&schema));
+        let encoder = ParquetEncoder::new(options, codec, properties.expect("properties"), schema.clone());
+        let properties = encoder.laid_out(Some(&batches[0])).set_compression(codec);
+        let properties = properties.set_max_row_group_row_count(Some(options.row_group_rows)).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).expect("a writer");
+        for batch in batches {
+            writer.write(batch).expect("writes");
+        }
+        writer.into_inner().expect("finishes")
+    }
+
+    fn ours(options: Parquet, batches: &[RecordBatch]) -> Vec<u8> {
+        let mut encoder = options.encoder(batches[0].schema()).expect("an encoder");
+        let mut file = Vec::new();
+        for batch in batches {
+            encoder.write(batch).expect("writes");
+            file.extend(encoder.take().concat());
+        }
+        file.extend(encoder.finish().expect("finishes").concat());
+        file
+    }
+
+    /// Columns of many pages: with a dictionary, with one that is given up, without; a value larger than a page, nulls alone.
+    fn large(rows: usize) -> RecordBatch {
+        let text = |n: usize| format!("{n:0width$}", width = 40 + n % 20);
+        let long = "long ".repeat(100_000);
+        let columns: [(&str, ArrayRef); 6] = [
+            ("few", Arc::new(StringArray::from_iter_values((0..rows).map(|n| text(n % 7))))),
+            (
+                "many",
+                Arc::new(StringArray::from_iter_values((0..rows).map(|n| text(if n < 2_000 { n % 99 } else { n })))),
+            ),
+            ("all", Arc::new(StringArray::from_iter_values((0..rows).map(text)))),
+            ("one", Arc::new(StringArray::from_iter((0..rows).map(|n| (n == 5).then_some(&long))))),
+            ("none", Arc::new(StringArray::new_null(rows))),
+            ("row", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).expect("columns")
+    }
+
+    #[test]
+    fn files_are_those_that_parquets_writer_makes_with_a_compressor() {
+        let (edge, large) = (edge_values(), large(30_000));
+        let levels = [1, 3, 9, 19].map(Compression::Zstd);
+        for compression in levels.into_iter().chain([Compression::None, Compression::Snappy, Compression::Lz4]) {
+            let options = Parquet::new().compression(compression);
+            for batches in
+                [vec![edge.clone()], vec![edge.slice(0, 0)], vec![edge.clone(), edge.slice(3, 5), edge.clone()]]
+            {
+                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, edge values");
+                let options = options.row_group_rows(7);
+                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, edge values in groups");
+            }
+            let batches: Vec<_> = (0..30).map(|n| large.slice(n * 1_000, 1_000)).collect();
+            for rows in [131_072, 12_345] {
+                let options = options.row_group_rows(rows);
+                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, groups of {rows}");
+            }
+        }
+    }
 }

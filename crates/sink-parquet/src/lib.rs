@@ -7,19 +7,24 @@
 //! Polars as `arrow.json` over strings, and readers that know neither as strings.
 //!
 //! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes. The
-//! columns of a large batch are encoded on several threads, each column by one at a time and its batches in order.
+//! columns of a large batch are encoded on several threads, each column by one at a time and its batches in order; then
+//! their pages are compressed, each by one thread.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `encoder` | a file in the making: row groups, column by column |
 //! | [`layout`](mod@layout) | how a column is written, by its first rows |
-//! | `pages` | the pages of a column until their row group is written |
+//! | `pages` | the pages of a column until their row group is written, and their compression |
+//! | `header` | the header of a page, in as far as compression changes it |
+//! | `zstd` | Zstandard, by one compressor a thread |
 //! | `pieces` | the bytes of a file until they are taken |
 
 mod encoder;
+mod header;
 pub mod layout;
 mod pages;
 mod pieces;
+mod zstd;
 
 use std::sync::Arc;
 
@@ -77,6 +82,20 @@ impl Compression {
                 Error::config(format!("Zstandard has no level {level}")).advise("use 1 to 22").because(e)
             })?),
         })
+    }
+
+    /// The level, where pages are compressed here and not by Parquet's writer; the others take so little time that it would
+    /// not matter.
+    fn zstd(self) -> Option<i32> {
+        match self {
+            Self::Zstd(level) => Some(level),
+            _ => None,
+        }
+    }
+
+    /// What Parquet's writer is told.
+    fn writers(self) -> Result<Codec> {
+        if self.zstd().is_some() { Ok(Codec::UNCOMPRESSED) } else { self.codec() }
     }
 }
 
@@ -136,7 +155,7 @@ impl Parquet {
         let mut properties = WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
             .set_key_value_metadata(Some(metadata))
-            .set_compression(self.compression.codec()?)
+            .set_compression(self.compression.writers()?)
             .set_dictionary_enabled(true)
             // A column whose dictionary is larger is one of mostly different values: the sooner it is given up, the better.
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
@@ -180,7 +199,7 @@ impl Format for Parquet {
     }
 
     fn encoder(&self, schema: SchemaRef) -> Result<Box<dyn Encoder>> {
-        Ok(Box::new(ParquetEncoder::new(*self, self.properties(&schema)?, schema)))
+        Ok(Box::new(ParquetEncoder::new(*self, self.compression.codec()?, self.properties(&schema)?, schema)))
     }
 
     fn describe(&self) -> String {

@@ -1,108 +1,273 @@
 //! The pages of a column until their row group is written.
 //!
-//! A page is compressed into a buffer as large as the page was before, which is then cut to what was needed: the rest is a
-//! hole in the memory, too small for the next such buffer. So pages are copied behind one another, and the buffers
-//! come and go in one place.
+//! Left to itself, Parquet's writer compresses a page when it is full, by the thread that has the column and with memory
+//! of the column's own. Where one column has most of a table's bytes, the others wait for that thread; and a compressor for
+//! each of some ninety columns takes more memory than the pages. So the writer is told not to compress: it leaves
+//! its pages here as they are, and after each batch every new one is compressed by whichever thread is free.
+//!
+//! The writer's word on its pages is about other bytes than those that go into the file. [`Chunk`] corrects it: the sizes in
+//! the pages' headers and in the column's metadata, and where each page is. The file is, byte for byte, the one that the
+//! writer would have made with a compressor; a test of the encoder compares the two.
 
-use bytes::Bytes;
-use parquet::{
-    arrow::arrow_writer::{PageKey, PageStore, PageStoreArgs, PageStoreFactory},
-    errors::{ParquetError, Result},
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Bytes of the first block of a column, and of its largest, unless a page is larger.
-const BLOCKS: (usize, usize) = (4 << 10, 256 << 10);
+use bytes::{Buf, Bytes};
+use parquet::{
+    arrow::arrow_writer::{ArrowColumnWriter, PageKey, PageStore, PageStoreArgs, PageStoreFactory},
+    basic::Compression,
+    column::writer::ColumnCloseResult,
+    errors::{ParquetError, Result},
+    file::{
+        reader::{ChunkReader, Length},
+        writer::SerializedRowGroupWriter,
+    },
+};
 
-/// Makes a [`Pages`] for each column of each row group.
-#[derive(Debug)]
-pub(crate) struct PagesFactory;
+use crate::{header, zstd};
 
-impl PageStoreFactory for PagesFactory {
-    fn create(&self, _: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
-        Ok(Box::<Pages>::default())
+/// Makes the stores of a row group's columns, and knows them.
+#[derive(Debug, Default)]
+pub(crate) struct PagesFactory {
+    made: Mutex<Vec<(usize, Pages)>>,
+}
+
+impl PagesFactory {
+    /// The pages of the columns made since the last time, in the columns' order.
+    pub(crate) fn take(&self) -> Vec<Pages> {
+        let mut made = mem::take(&mut *lock(&self.made));
+        made.sort_by_key(|(column, _)| *column);
+        made.into_iter().map(|(_, pages)| pages).collect()
     }
 }
 
-/// Pages behind one another, in blocks.
-#[derive(Default)]
-struct Pages {
-    /// Blocks that are full, until all in them was taken.
-    blocks: Vec<Block>,
-    last: Vec<u8>,
-    /// In which block each is, and where there.
-    places: Vec<(usize, std::ops::Range<usize>)>,
-    size: usize,
+impl PageStoreFactory for PagesFactory {
+    fn create(&self, args: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
+        let pages = Pages::default();
+        lock(&self.made).push((args.column_index(), pages.clone()));
+        Ok(Box::new(pages))
+    }
 }
 
-#[derive(Default)]
-struct Block {
-    bytes: Bytes,
+/// The pages of one column, for those who fill, compress and write them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// A header whose page has not come.
+    header: Option<Bytes>,
+    /// Comes last and is written first.
+    dictionary: Option<Page>,
+    data: Vec<Page>,
+    /// Of all pages, with their headers.
+    bytes: usize,
+    /// The same as the writer left them.
     left: usize,
+    /// By how much the headers have become longer or shorter.
+    headers: i64,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    header: Bytes,
+    body: Bytes,
+    /// Whether it is as it will be written.
+    ready: bool,
+}
+
+impl Page {
+    fn len(&self) -> usize {
+        self.header.len() + self.body.len()
+    }
+}
+
+/// A page that is to be compressed.
+pub(crate) struct Fresh {
+    pages: Pages,
+    /// None: the dictionary.
+    at: Option<usize>,
+    header: Bytes,
+    body: Bytes,
 }
 
 impl Pages {
-    fn end_block(&mut self) {
-        let bytes = std::mem::take(&mut self.last);
-        if !bytes.is_empty() {
-            self.blocks.push(Block { left: bytes.len(), bytes: bytes.into() });
-        }
+    /// About how many bytes the column has; `writer` fills it.
+    pub(crate) fn estimate(&self, writer: &ArrowColumnWriter) -> usize {
+        let Held { bytes, left, .. } = *lock(&self.0);
+        // What it has not made a page of.
+        bytes + writer.get_estimated_total_bytes().saturating_sub(left)
+    }
+
+    /// Those that are as the writer left them. Each is to be [`compress`](Fresh::compress)ed before the column is closed.
+    pub(crate) fn fresh(&self) -> Vec<Fresh> {
+        let mut held = lock(&self.0);
+        let Held { dictionary, data, .. } = &mut *held;
+        let data = data.iter_mut().enumerate().rev().map(|(at, page)| (Some(at), page)).take_while(|(_, p)| !p.ready);
+        let all = dictionary.iter_mut().filter(|page| !page.ready).map(|page| (None, page)).chain(data);
+        let taken = |(at, page): (_, &mut Page)| Fresh {
+            pages: self.clone(),
+            at,
+            header: mem::take(&mut page.header),
+            body: mem::take(&mut page.body),
+        };
+        all.map(taken).collect()
+    }
+}
+
+impl Fresh {
+    /// Puts the page back as Zstandard of `level`.
+    pub(crate) fn compress(self, level: i32) -> Result<()> {
+        let body = zstd::compress(&self.body, level)?;
+        let header = Bytes::from(header::resized(&self.header, body.len())?);
+        let mut held = lock(&self.pages.0);
+        held.bytes = (held.bytes + header.len() + body.len()).saturating_sub(self.header.len() + self.body.len());
+        held.headers += header.len() as i64 - self.header.len() as i64;
+        let page = match self.at {
+            None => held.dictionary.as_mut(),
+            Some(at) => held.data.get_mut(at),
+        };
+        *page.ok_or_else(|| broken("a page is gone"))? = Page { header, body, ready: true };
+        Ok(())
     }
 }
 
 impl PageStore for Pages {
-    fn put(&mut self, page: Bytes) -> Result<PageKey> {
-        if self.last.capacity() - self.last.len() < page.len() {
-            self.end_block();
-            let (least, most) = BLOCKS;
-            self.last.reserve_exact(page.len().max(self.size.clamp(least, most)));
+    /// A page comes as its header, then its body.
+    fn put(&mut self, bytes: Bytes) -> Result<PageKey> {
+        let mut held = lock(&self.0);
+        held.bytes += bytes.len();
+        held.left += bytes.len();
+        match held.header.take() {
+            None => held.header = Some(bytes),
+            Some(header) => {
+                let is_dictionary = header::is_dictionary(&header)?;
+                let page = Page { header, body: bytes, ready: false };
+                if is_dictionary {
+                    held.dictionary = Some(page);
+                } else {
+                    held.data.push(page);
+                }
+            }
         }
-        let start = self.last.len();
-        self.last.extend_from_slice(&page);
-        self.places.push((self.blocks.len(), start..self.last.len()));
-        self.size += page.len();
-        Ok(PageKey::new(self.places.len() as u64 - 1))
+        // Nobody will ask for it.
+        Ok(PageKey::new(0))
     }
 
-    fn take(&mut self, key: PageKey) -> Result<Bytes> {
-        self.end_block();
-        let place = usize::try_from(key.get()).ok().and_then(|key| self.places.get(key));
-        let (at, range) = place.cloned().ok_or_else(|| ParquetError::General("no such page".into()))?;
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let block = self.blocks.get_mut(at).filter(|block| range.end <= block.bytes.len() && range.len() <= block.left);
-        let block = block.ok_or_else(|| ParquetError::General("a page was taken twice".into()))?;
-        let page = block.bytes.slice(range);
-        block.left -= page.len();
-        self.size -= page.len();
-        if block.left == 0 {
-            block.bytes = Bytes::new();
-        }
-        Ok(page)
+    fn take(&mut self, _: PageKey) -> Result<Bytes> {
+        Err(broken("pages are not handed out one by one"))
     }
 
     fn memory_size(&self) -> usize {
-        self.size
+        lock(&self.0).bytes
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A column that has ended.
+pub(crate) struct Chunk {
+    said: ColumnCloseResult,
+    pages: Pages,
+}
 
-    #[test]
-    fn pages_come_back_and_leave_nothing() {
-        let mut pages = Pages::default();
-        let all: Vec<Bytes> = (0..200usize).map(|n| vec![n as u8; n * n * 10 % 300_000].into()).collect();
-        let keys: Vec<_> = all.iter().map(|page| pages.put(page.clone()).expect("memory")).collect();
-        assert_eq!(pages.memory_size(), all.iter().map(Bytes::len).sum::<usize>());
-        // The last first, as a dictionary is.
-        for n in (150..200).chain(0..150) {
-            assert_eq!(pages.take(keys[n]).expect("there"), all[n]);
-        }
-        assert_eq!(pages.memory_size(), 0);
-        assert!(pages.blocks.iter().all(|block| block.bytes.is_empty()));
-        assert!(pages.take(keys[1]).is_err());
-        assert!(pages.take(PageKey::new(999)).is_err());
+impl Chunk {
+    /// Ends the column of `writer`, which leaves its last [`fresh`](Pages::fresh) pages in `pages`.
+    pub(crate) fn end(writer: ArrowColumnWriter, pages: Pages) -> Result<Self> {
+        Ok(Self { said: writer.close()?.close().clone(), pages })
     }
+
+    /// Its pages.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// Writes it as the next column. `codec` is what its pages are compressed by. They are let go one by one.
+    pub(crate) fn append<W: Write + Send>(
+        self,
+        codec: Compression,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<()> {
+        let mut said = self.said;
+        let Held { dictionary, data, bytes, headers, .. } = mem::take(&mut *lock(&self.pages.0));
+        let first = dictionary.as_ref().map_or(0, Page::len) as i64;
+        if let Some(index) = &mut said.offset_index {
+            if index.page_locations.len() != data.len() {
+                return Err(broken("the index has other pages"));
+            }
+            let mut offset = first;
+            for (location, page) in index.page_locations.iter_mut().zip(&data) {
+                location.offset = offset;
+                location.compressed_page_size = i32::try_from(page.len()).map_err(|_| broken("a page is too large"))?;
+                offset += page.len() as i64;
+            }
+        }
+        let plain = said.metadata.uncompressed_size() + headers;
+        said.metadata = said
+            .metadata
+            .into_builder()
+            .set_compression(codec)
+            .set_total_compressed_size(bytes as i64)
+            .set_total_uncompressed_size(plain)
+            .set_dictionary_page_offset(dictionary.is_some().then_some(0))
+            .set_data_page_offset(first)
+            .build()?;
+        said.bytes_written = bytes as u64;
+        let pieces = dictionary.into_iter().chain(data).flat_map(|page| [page.header, page.body]).collect();
+        group.append_column(&Splice { pieces: Mutex::new(pieces), bytes }, said)
+    }
+}
+
+/// Pieces of a column that are read once, from the first to the last.
+struct Splice {
+    pieces: Mutex<VecDeque<Bytes>>,
+    bytes: usize,
+}
+
+impl Length for Splice {
+    fn len(&self) -> u64 {
+        self.bytes as u64
+    }
+}
+
+impl ChunkReader for Splice {
+    type T = Pieces;
+
+    fn get_read(&self, start: u64) -> Result<Pieces> {
+        if start != 0 {
+            return Err(broken("a column is read from its beginning"));
+        }
+        Ok(Pieces(mem::take(&mut *lock(&self.pieces))))
+    }
+
+    fn get_bytes(&self, _: u64, _: usize) -> Result<Bytes> {
+        Err(broken("a column is read from its beginning"))
+    }
+}
+
+struct Pieces(VecDeque<Bytes>);
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(piece) = self.0.front_mut() {
+            if piece.has_remaining() {
+                let some = piece.remaining().min(into.len());
+                piece.copy_to_slice(into.get_mut(..some).unwrap_or_default());
+                return Ok(some);
+            }
+            self.0.pop_front();
+        }
+        Ok(0)
+    }
+}
+
+/// What a thread that panicked has left is whole: nothing is left half changed.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn broken(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
 }
