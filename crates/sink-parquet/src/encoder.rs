@@ -1,9 +1,9 @@
 //! A file in the making: row groups, column by column.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch},
+    array::{Array, ArrayRef, RecordBatch},
     datatypes::{FieldRef, Schema, SchemaRef},
 };
 use bytes::Bytes;
@@ -127,10 +127,18 @@ impl ParquetEncoder {
         let small = batch_bytes(rows, 0, rows.num_rows()) < WORTH_HELP;
         let alone = Workers::none();
         let workers = if small { &alone } else { &self.workers };
-        let work = group.columns.into_iter().zip(rows.columns().to_vec()).collect();
-        let columns = workers.each(work, |(column, values): (Column, ArrayRef)| column.write(&values))?;
-        group.columns = columns.into_iter().collect::<ParquetResult<_>>().map_err(refused)?;
-        self.compress(group.columns.iter().flat_map(|column| &column.leaves).map(|leaf| &leaf.pages), workers)?;
+        let mut steps: Vec<_> = group.columns.into_iter().zip(rows.columns().iter().cloned()).enumerate().collect();
+        // The largest first: whoever is done with the small ones has its pages to compress.
+        steps.sort_by_key(|(_, (_, values))| Reverse(values.get_buffer_memory_size()));
+        let steps = steps.into_iter().map(|(at, (column, values))| Step::Write(at, column, values)).collect();
+        let mut columns = Vec::new();
+        for done in self.carry_out(steps, workers)? {
+            if let Done::Written(at, column) = done {
+                columns.push((at, column));
+            }
+        }
+        columns.sort_by_key(|(at, _)| *at);
+        group.columns = columns.into_iter().map(|(_, column)| column).collect();
         let full = group.rows >= self.options.row_group_rows || group.bytes() >= self.options.row_group_bytes;
         self.group = Some(group);
         if full { self.end_group() } else { Ok(()) }
@@ -139,9 +147,13 @@ impl ParquetEncoder {
     /// Writes the row group out. Its pages are let go one by one.
     fn end_group(&mut self) -> Result<()> {
         let Some(group) = self.group.take() else { return Ok(()) };
-        let ended = self.workers.each(group.columns, Column::end)?.into_iter().collect::<ParquetResult<Vec<_>>>();
-        let chunks: Vec<_> = ended.map_err(refused)?.into_iter().flatten().collect();
-        self.compress(chunks.iter().map(Chunk::pages), &self.workers)?;
+        let steps = group.columns.into_iter().map(Step::End).collect();
+        let mut chunks = Vec::new();
+        for done in self.carry_out(steps, &self.workers)? {
+            if let Done::Ended(column) = done {
+                chunks.extend(column);
+            }
+        }
         let codec = self.codec;
         let file = self.file(None)?;
         let end = || {
@@ -152,12 +164,55 @@ impl ParquetEncoder {
         end().map_err(refused)
     }
 
-    /// Compresses what pages have come, if that was not left to the writer.
-    fn compress<'a>(&self, pages: impl Iterator<Item = &'a Pages>, workers: &Workers) -> Result<()> {
-        let Some(level) = self.options.compression.zstd() else { return Ok(()) };
-        let fresh = pages.flat_map(Pages::fresh).collect();
-        let done = workers.each(fresh, move |page: Fresh| page.compress(level))?;
-        done.into_iter().collect::<ParquetResult<()>>().map_err(refused)
+    /// Carries out the steps, and compresses the pages that come of them.
+    fn carry_out(&self, steps: Vec<Step>, workers: &Workers) -> Result<Vec<Done>> {
+        let level = self.options.compression.zstd();
+        let done = workers.each_and_more(steps, move |step, more| step.carry_out(level, more))?;
+        done.into_iter().collect::<ParquetResult<_>>().map_err(refused)
+    }
+}
+
+/// What one thread does at a time.
+enum Step {
+    /// Gives a column more values. The number is the column's.
+    Write(usize, Column, ArrayRef),
+    /// Ends a column.
+    End(Column),
+    Compress(Fresh, i32),
+}
+
+/// What came of it.
+enum Done {
+    Written(usize, Column),
+    /// The column's leaves.
+    Ended(Vec<Chunk>),
+    Compressed,
+}
+
+impl Step {
+    /// `more` are the pages that came of it, if they are to be compressed to a `level`.
+    fn carry_out(self, level: Option<i32>, more: &mut Vec<Self>) -> ParquetResult<Done> {
+        let mut compress = |pages: &Pages| {
+            if let Some(level) = level {
+                more.extend(pages.fresh().into_iter().map(|page| Self::Compress(page, level)));
+            }
+        };
+        match self {
+            Self::Write(at, column, values) => {
+                let column = column.write(&values)?;
+                column.leaves.iter().for_each(|leaf| compress(&leaf.pages));
+                Ok(Done::Written(at, column))
+            }
+            Self::End(column) => {
+                let chunks = column.end()?;
+                chunks.iter().for_each(|chunk| compress(chunk.pages()));
+                Ok(Done::Ended(chunks))
+            }
+            Self::Compress(page, level) => {
+                page.compress(level)?;
+                Ok(Done::Compressed)
+            }
+        }
     }
 }
 

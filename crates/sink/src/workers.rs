@@ -28,8 +28,9 @@ pub(crate) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Queue {
+    /// Threads that take from it.
+    threads: usize,
     waiting: Mutex<Waiting>,
     more: Condvar,
 }
@@ -44,7 +45,8 @@ impl Pool {
     /// A thread for each processor.
     pub(crate) fn start() -> Result<Self> {
         let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let mut pool = Self { queue: Arc::default(), threads: Vec::new() };
+        let queue = Queue { threads: wanted, waiting: Mutex::default(), more: Condvar::new() };
+        let mut pool = Self { queue: Arc::new(queue), threads: Vec::new() };
         for _ in 0..wanted {
             let queue = Arc::clone(&pool.queue);
             let thread = std::thread::Builder::new().name("pagemill-encode".to_owned()).spawn(move || {
@@ -131,33 +133,53 @@ impl Workers {
         T: Send + 'static,
         R: Send + 'static,
     {
-        let Some(queue) = self.0.as_ref().filter(|_| items.len() > 1) else {
-            return Ok(items.into_iter().map(work).collect());
+        self.each_and_more(items, move |item, _| work(item))
+    }
+
+    /// As [`each`](Self::each), where `work` may add items that are to be worked on too. Their results come after those of
+    /// the first, in no certain order.
+    ///
+    /// # Errors
+    /// As [`each`](Self::each).
+    pub fn each_and_more<T, R>(
+        &self,
+        items: Vec<T>,
+        work: impl Fn(T, &mut Vec<T>) -> R + Send + Sync + 'static,
+    ) -> Result<Vec<R>>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+    {
+        let Some(queue) = self.0.as_ref().filter(|_| !items.is_empty()) else {
+            let (mut results, mut items) = (Vec::with_capacity(items.len()), items);
+            while !items.is_empty() {
+                let mut more = Vec::new();
+                results.extend(items.into_iter().map(|item| work(item, &mut more)));
+                items = more;
+            }
+            return Ok(results);
         };
-        let total = items.len();
         let round = Arc::new(Round {
             state: Mutex::new(State {
-                items: items.into_iter().enumerate(),
-                results: Vec::with_capacity(total),
-                left: total,
+                results: Vec::with_capacity(items.len()),
+                left: items.len(),
+                given: items.len(),
+                items: items.into_iter().enumerate().collect(),
             }),
             done: Condvar::new(),
             work,
+            queue: Arc::clone(queue),
         });
-        // A helper that comes late finds nothing to do.
-        let helpers = std::thread::available_parallelism().map_or(1, NonZero::get).min(total) - 1;
-        for _ in 0..helpers {
-            let round = Arc::clone(&round);
-            queue.push(Box::new(move || round.help()));
-        }
-        round.help();
+        let others = round.lock().items.len() - 1;
+        Round::call_for_help(&round, others);
+        Round::help(&round);
         let mut state = round.lock();
         while state.left > 0 {
             state = round.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let mut results = std::mem::take(&mut state.results);
         results.sort_unstable_by_key(|(at, _)| *at);
-        if results.len() < total {
+        if results.len() < state.given {
             return Err(Error::internal("an encoder's thread ended early"));
         }
         Ok(results.into_iter().map(|(_, result)| result).collect())
@@ -175,35 +197,63 @@ struct Round<T, R, F> {
     state: Mutex<State<T, R>>,
     done: Condvar,
     work: F,
+    queue: Arc<Queue>,
 }
 
 struct State<T, R> {
-    items: std::iter::Enumerate<std::vec::IntoIter<T>>,
+    items: VecDeque<(usize, T)>,
     results: Vec<(usize, R)>,
     /// Items that are not done.
     left: usize,
+    /// All items that there have been.
+    given: usize,
 }
 
-impl<T, R, F: Fn(T) -> R> Round<T, R, F> {
-    fn lock(&self) -> MutexGuard<'_, State<T, R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T, R, F> Round<T, R, F>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    F: Fn(T, &mut Vec<T>) -> R + Send + Sync + 'static,
+{
+    /// Has other threads help with so many items. One that comes late finds nothing to do.
+    fn call_for_help(round: &Arc<Self>, items: usize) {
+        for _ in 0..items.min(round.queue.threads.saturating_sub(1)) {
+            let helper = Arc::clone(round);
+            round.queue.push(Box::new(move || Self::help(&helper)));
+        }
     }
 
-    fn help(&self) {
+    fn help(round: &Arc<Self>) {
         loop {
-            let Some((at, item)) = self.lock().items.next() else { return };
+            let Some((at, item)) = round.lock().items.pop_front() else { return };
             // Counted as done even when it panics: nobody may wait for it.
-            let counted = Counted(self);
-            let result = (self.work)(item);
-            self.lock().results.push((at, result));
+            let counted = Counted(round);
+            let mut more = Vec::new();
+            let result = (round.work)(item, &mut more);
+            let mut state = round.lock();
+            state.results.push((at, result));
+            let added = more.len();
+            let from = state.given;
+            state.items.extend(more.into_iter().enumerate().map(|(n, item)| (from + n, item)));
+            state.given += added;
+            state.left += added;
+            drop(state);
             drop(counted);
+            // One of them is for this thread.
+            Self::call_for_help(round, added.saturating_sub(1));
         }
     }
 }
 
-struct Counted<'a, T, R, F: Fn(T) -> R>(&'a Round<T, R, F>);
+impl<T, R, F> Round<T, R, F> {
+    fn lock(&self) -> MutexGuard<'_, State<T, R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
-impl<T, R, F: Fn(T) -> R> Drop for Counted<'_, T, R, F> {
+struct Counted<'a, T, R, F>(&'a Round<T, R, F>);
+
+impl<T, R, F> Drop for Counted<'_, T, R, F> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.left -= 1;
