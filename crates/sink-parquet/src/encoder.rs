@@ -157,6 +157,8 @@ impl ParquetEncoder {
         let codec = self.codec;
         let file = self.file(None)?;
         let end = || {
+            file.writer.flush()?;
+            file.writer.inner_mut().announce(chunks.iter().flat_map(Chunk::pieces));
             let mut group = file.writer.next_row_group()?;
             chunks.into_iter().try_for_each(|chunk| chunk.append(codec, &mut group))?;
             group.close().map(drop)

@@ -184,6 +184,13 @@ impl Chunk {
         &self.pages
     }
 
+    /// What [`append`](Self::append) writes.
+    pub(crate) fn pieces(&self) -> Vec<Bytes> {
+        let held = lock(&self.pages.0);
+        let all = held.dictionary.iter().chain(&held.data);
+        all.flat_map(|page| [page.header.clone(), page.body.clone()]).collect()
+    }
+
     /// Writes it as the next column. `codec` is what its pages are compressed by. They are let go one by one.
     pub(crate) fn append<W: Write + Send>(
         self,
