@@ -38,6 +38,8 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     tasks: VecDeque<Task>,
+    /// Threads that wait for a task.
+    idle: usize,
     closed: bool,
 }
 
@@ -89,8 +91,14 @@ impl Queue {
     }
 
     fn push(&self, task: Task) {
-        self.lock().tasks.push_back(task);
-        self.more.notify_one();
+        let mut waiting = self.lock();
+        waiting.tasks.push_back(task);
+        // To wake nobody is a call of the system, too.
+        let someone = waiting.idle > 0;
+        drop(waiting);
+        if someone {
+            self.more.notify_one();
+        }
     }
 
     /// The next task; waits for it. `None` when there will be none.
@@ -103,7 +111,9 @@ impl Queue {
             if waiting.closed {
                 return None;
             }
+            waiting.idle += 1;
             waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
         }
     }
 }
