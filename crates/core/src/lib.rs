@@ -24,7 +24,7 @@ pub mod resource;
 pub mod run;
 pub mod stage;
 
-pub use batch::{Batch, Hold, PageEnd, PageSummary, Table, TableName, TableSchema};
+pub use batch::{Batch, Hold, PageEnd, PageSummary, Table, TableName, TableSchema, memory_of};
 pub use checkpoint::{Checkpoint, Cursor, CursorId, Position, Resume, Rewind};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use misfit::{Misfits, Reason};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use pagemill_core::{Error, Hold, Result};
+use pagemill_core::{Error, Hold, Result, memory_of};
 use tokio::sync::Semaphore;
 
 /// A permit is for so many bytes.
@@ -30,7 +30,7 @@ impl Budget {
 
     /// The share of `records`; waits until there is room.
     pub(crate) async fn share(&self, records: &RecordBatch) -> Result<Hold> {
-        let bytes = records.get_array_memory_size() + KEYS * records.columns().iter().map(|c| items(c)).sum::<usize>();
+        let bytes = memory_of(records) + KEYS * records.columns().iter().map(|c| items(c)).sum::<usize>();
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
         let permit = Arc::clone(&self.permits).acquire_many_owned(units).await;
         permit.map(Hold::new).map_err(|e| Error::internal("the budget is gone").because(e))

@@ -8,7 +8,7 @@ use std::{
 
 use arrow::array::RecordBatch;
 use futures::Stream;
-use pagemill_core::{Batch, Checkpoint, Error, ErrorKind, PageEnd, PageSummary, Position, Result};
+use pagemill_core::{Batch, Checkpoint, Error, ErrorKind, PageEnd, PageSummary, Position, Result, memory_of};
 use pagemill_json::Page;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -69,7 +69,7 @@ impl<T> Drop for Task<T> {
 pub(crate) struct Gone;
 
 impl Queue {
-    /// A queue for at most `budget` bytes of Arrow memory. `keep` is called with the writing end, and its result dropped with the stream.
+    /// A queue for batches that take at most `budget` bytes of memory. `keep` is called with the writing end, and its result dropped with the stream.
     pub(crate) fn start<K>(budget: usize, keep: impl FnOnce(Self) -> K) -> Batches<K> {
         let total = u32::try_from((budget / UNIT).min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX).max(1);
         let (out, messages) = mpsc::unbounded_channel();
@@ -84,7 +84,7 @@ impl Queue {
     }
 
     fn cost(&self, records: &RecordBatch) -> u32 {
-        let units = records.get_array_memory_size().div_ceil(UNIT).max(1);
+        let units = memory_of(records).div_ceil(UNIT).max(1);
         u32::try_from(units).unwrap_or(u32::MAX).min(self.total)
     }
 
