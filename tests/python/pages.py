@@ -1,7 +1,7 @@
 """Exports very many pages of one record each, and shows what memory each of them takes. Usage: pages.py PAGEMILL [PAGES]
 
 The same export of a tenth of the pages is the measure. Beyond that nothing should grow but what is kept of each cursor: 16 bytes in a set,
-which doubles when it is full, and 16 in the journal. 160 bytes a page are allowed for, and 128 MiB for the pages that wait within `--memory`
+which doubles when it is full, and 16 in the journal. 160 bytes a page are allowed for, and 48 MiB for the pages that wait within `--memory`
 where the machine is slow, of which a short run may have none: a million pages tell more than a hundred thousand. All records must be there,
 once and in order.
 """
@@ -47,7 +47,7 @@ def main():
     more = pages - pages // 10
     each = (many - few) / more
     print(f"{pages // 10} pages: {few / 2**20:.1f} MiB; {pages} pages: {many / 2**20:.1f} MiB, {each:.0f} bytes for each page more")
-    assert many - few <= 160 * more + (128 << 20), "memory follows the number of pages"
+    assert many - few <= 160 * more + (48 << 20), "memory follows the number of pages"
 
 
 main()
