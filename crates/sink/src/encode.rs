@@ -26,6 +26,8 @@ use crate::{
 
 /// Batches that may wait for a table's encoder.
 const QUEUE: usize = 2;
+/// Bytes that are handed to the committer at a time, but for a piece that is larger. An encoder waits while a few such loads wait.
+const LOAD: usize = 512 << 10;
 
 enum Command {
     /// Rows, and the memory that they were given.
@@ -249,11 +251,8 @@ impl Writer {
         let Self { recut, spec, jobs, .. } = self;
         recut.flush(&mut |batch| part.encode(&batch, spec, jobs))?;
         let OpenPart { name, encoder, mut hash, rows, mut bytes } = part;
-        for piece in encoder.finish()? {
-            hash.update(&piece);
-            bytes += piece.len() as u64;
-            append(&spec.table, &name, piece, jobs);
-        }
+        let pieces = encoder.finish()?;
+        bytes += append(&spec.table, &name, pieces, &mut hash, jobs);
         let part = Part { table: spec.table.clone(), name, rows, bytes, sha256: hex(&hash.finalize()) };
         jobs.post(move |store| store.close_part(&part));
         Ok(())
@@ -278,16 +277,28 @@ impl OpenPart {
     fn encode(&mut self, batch: &RecordBatch, spec: &Spec, jobs: &Jobs) -> Result<()> {
         self.encoder.write(batch)?;
         self.rows += batch.num_rows() as u64;
-        for piece in self.encoder.take() {
-            self.hash.update(&piece);
-            self.bytes += piece.len() as u64;
-            append(&spec.table, &self.name, piece, jobs);
-        }
+        let pieces = self.encoder.take();
+        self.bytes += append(&spec.table, &self.name, pieces, &mut self.hash, jobs);
         Ok(())
     }
 }
 
-fn append(table: &TableName, name: &str, bytes: Bytes, jobs: &Jobs) {
-    let (table, name) = (table.clone(), name.to_owned());
-    jobs.post(move |store| store.append_part(&table, &name, &bytes));
+/// Hashes the pieces of a part and has them written; says how many bytes they are.
+fn append(table: &TableName, name: &str, pieces: Vec<Bytes>, hash: &mut Sha256, jobs: &Jobs) -> u64 {
+    let mut all = 0;
+    let mut pieces = pieces.into_iter().peekable();
+    while pieces.peek().is_some() {
+        let (mut load, mut bytes) = (Vec::new(), 0);
+        while bytes < LOAD
+            && let Some(piece) = pieces.next()
+        {
+            hash.update(&piece);
+            bytes += piece.len();
+            load.push(piece);
+        }
+        all += bytes as u64;
+        let (table, name) = (table.clone(), name.to_owned());
+        jobs.post(move |store| load.iter().try_for_each(|piece| store.append_part(&table, &name, piece)));
+    }
+    all
 }
