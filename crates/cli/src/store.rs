@@ -73,7 +73,7 @@ mod reached {
                 dataset: key.dataset,
                 slot: key.slot,
                 config: std::collections::BTreeMap::new(),
-                pages: String::new(),
+                pages: pagemill::Pages::default(),
             };
             match sink.clean(&run, &[], since, !remove) {
                 Ok(removed) => gone.extend(removed),

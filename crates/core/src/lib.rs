@@ -7,7 +7,7 @@
 //! | [`checkpoint`] | [`Checkpoint`], [`Cursor`], [`Resume`]: how far a walk over the pages has come |
 //! | [`quarantine`] | records that could not be read, with place, reason and bytes |
 //! | [`misfit`] | values kept in `_extra` because their column cannot hold them exactly, counted |
-//! | [`run`] | [`Run`], [`Slot`], [`Receipt`]: what a run is called and what it left behind |
+//! | [`run`] | [`Run`], [`Slot`], [`Pages`], [`Receipt`]: what a run is called and what it left behind |
 //! | [`stage`] | the three traits: [`Source`], [`Transform`], [`Sink`] |
 //! | [`error`] | [`Error`]: whose fault, where, and the way out |
 //! | [`escape`](mod@escape) | text from elsewhere, made fit for a terminal |
@@ -30,7 +30,7 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use misfit::{Misfits, Reason};
 pub use quarantine::BadRecord;
 pub use resource::{Field, Kind, Resource};
-pub use run::{FileEntry, Receipt, Run, Slot};
+pub use run::{FileEntry, Pages, Receipt, Run, Slot};
 pub use stage::{Sink, Source, Transform};
 
 /// The name of the column that keeps, as JSON text, what the declared columns cannot.

@@ -76,10 +76,32 @@ pub struct Run {
     pub slot: Option<Slot>,
     /// Options that change what is written, by name: resource, query, framing, flatten rules. No secrets.
     pub config: BTreeMap<String, String>,
-    /// What tells its pages from those of another run of the same configuration, such as the state of the files that are
-    /// read: an unfinished run is gone on with only if this is the same. Of what is published, its hash is kept,
-    /// unless it begins with `once `, because such pages cannot be read again.
-    pub pages: String,
+    /// What tells its pages from those of another run of the same configuration: an unfinished run is gone on with only
+    /// if this is the same.
+    pub pages: Pages,
+}
+
+/// What tells the pages of a run from those of another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pages {
+    /// Nothing: whoever is asked for them is asked for those of now.
+    #[default]
+    Current,
+    /// The state of what is read, such as the lengths and times of files. Of what is published, its hash is kept, so that
+    /// the next run can tell whether there is something new.
+    Saved(String),
+    /// The state of what can be read only once, such as a pipe. It is not kept: nothing is like it.
+    Once(String),
+}
+
+impl fmt::Display for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current => Ok(()),
+            Self::Saved(state) => f.write_str(state),
+            Self::Once(state) => write!(f, "once {state}"),
+        }
+    }
 }
 
 impl Run {

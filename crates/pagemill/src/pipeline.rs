@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use futures::{TryStreamExt, future};
 use pagemill_core::{
-    BadRecord, Batch, Error, ErrorKind, Hold, PageEnd, Place, Position, Result, Resume, Rewind, Run, Sink, Slot,
+    BadRecord, Batch, Error, ErrorKind, Hold, PageEnd, Pages, Place, Position, Result, Resume, Rewind, Run, Sink, Slot,
     Source, Table, TableName, TableSchema, Transform, quarantine,
 };
 
@@ -41,7 +41,7 @@ pub struct Pipeline {
     sink: Box<dyn Sink>,
     slot: Option<Slot>,
     config: BTreeMap<String, String>,
-    pages: String,
+    pages: Pages,
     max_bad_records: u64,
     memory: usize,
 }
@@ -55,7 +55,7 @@ impl Pipeline {
             sink: Box::new(sink),
             slot: None,
             config: BTreeMap::new(),
-            pages: String::new(),
+            pages: Pages::default(),
             max_bad_records: 0,
             memory: MEMORY,
         }
@@ -80,8 +80,8 @@ impl Pipeline {
     ///
     /// [`FileSource::state`]: crate::FileSource::state
     #[must_use]
-    pub fn pages(mut self, pages: impl Into<String>) -> Self {
-        self.pages = pages.into();
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
         self
     }
 

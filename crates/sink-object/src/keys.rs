@@ -215,7 +215,7 @@ mod tests {
     fn keys(prefix: &str, slot: Option<&str>) -> Result<Keys> {
         let slot = slot.map(|s| Slot::new(s).expect("a slot"));
         let dataset = TableName::new("members").expect("a name");
-        Keys::new(prefix, &Run { dataset, slot, config: BTreeMap::new(), pages: String::new() })
+        Keys::new(prefix, &Run { dataset, slot, config: BTreeMap::new(), pages: pagemill_core::Pages::default() })
     }
 
     #[test]

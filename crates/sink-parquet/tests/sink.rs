@@ -36,7 +36,7 @@ async fn export(out: &Path, length: usize) -> BTreeMap<PathBuf, Bytes> {
     let rows = all();
     let mut sink = FileSink::new(out, Parquet::new().row_group_rows(3_000).shared()).rows_per_part(6_000);
     let tables = ["m", "m_child"].map(|t| TableSchema { name: name(t), schema: rows.schema() });
-    let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new(), pages: String::new() };
+    let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new(), pages: pagemill_core::Pages::default() };
     sink.open(&run, &tables).await.expect("opens");
     for page in 0..8 {
         let page_rows = rows.slice(page * 2_500, 2_500);
@@ -96,7 +96,7 @@ fn wide() -> RecordBatch {
 async fn threads_leave_no_trace_and_columns_are_written_as_their_first_rows_suggest() {
     let (rows, dir) = (wide(), tempfile::tempdir().expect("dir"));
     let mut sink = FileSink::new(dir.path().join("out"), Parquet::new().shared()).batches(2_000, 1 << 20);
-    let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new(), pages: String::new() };
+    let run = Run { dataset: name("m"), slot: None, config: BTreeMap::new(), pages: pagemill_core::Pages::default() };
     sink.open(&run, &[TableSchema { name: name("m"), schema: rows.schema() }]).await.expect("opens");
     sink.write(Table { name: name("m"), rows: rows.clone(), hold: Hold::default() }).await.expect("writes");
     sink.checkpoint(Checkpoint { pages: 1, rows: 5_000, bad: 0, next: Position::End }, &serde_json::Value::Null)

@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use pagemill_core::{
-    Checkpoint, CursorId, Error, Position, Receipt, Result, Resume, Rewind, Run, Sink, Table, TableName, TableSchema,
+    Checkpoint, CursorId, Error, Pages, Position, Receipt, Result, Resume, Rewind, Run, Sink, Table, TableName,
+    TableSchema,
 };
 use serde_json::Value;
 
@@ -165,8 +166,10 @@ impl FileSink {
             pages: 0,
             rows: 0,
             bad: 0,
-            input: (!run.pages.is_empty() && !run.pages.starts_with("once "))
-                .then(|| hex(&sha256(run.pages.as_bytes()))),
+            input: match &run.pages {
+                Pages::Saved(state) => Some(hex(&sha256(state.as_bytes()))),
+                Pages::Current | Pages::Once(_) => None,
+            },
             summary: Value::Null,
         })
     }

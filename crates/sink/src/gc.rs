@@ -103,7 +103,7 @@ fn collect_home(out: &Path, home: &Home, options: &Options, attempts: &mut Vec<A
             dataset: home.run.dataset.clone(),
             slot: home.run.slot.clone(),
             config: std::collections::BTreeMap::new(),
-            pages: String::new(),
+            pages: pagemill_core::Pages::default(),
         },
     )?;
     // Held until this function returns. Under it no attempt here is alive, and none comes to life.

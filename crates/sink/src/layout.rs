@@ -195,7 +195,10 @@ mod tests {
     fn layout(out: &str, slot: Option<&str>) -> Result<Layout> {
         let slot = slot.map(|s| Slot::new(s).expect("a slot"));
         let dataset = TableName::new("members").expect("a name");
-        Layout::new(Path::new(out), &Run { dataset, slot, config: BTreeMap::new(), pages: String::new() })
+        Layout::new(
+            Path::new(out),
+            &Run { dataset, slot, config: BTreeMap::new(), pages: pagemill_core::Pages::default() },
+        )
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl RunKey {
             dataset: self.dataset.clone(),
             slot: self.slot.clone(),
             config: std::collections::BTreeMap::new(),
-            pages: String::new(),
+            pages: pagemill_core::Pages::default(),
         }
     }
 }
@@ -334,7 +334,7 @@ pub(crate) fn staging(out: &Path) -> Result<PathBuf> {
         dataset: TableName::new("any")?,
         slot: None,
         config: std::collections::BTreeMap::new(),
-        pages: String::new(),
+        pages: pagemill_core::Pages::default(),
     };
     Ok(Layout::new(out, &run)?.staging().to_owned())
 }

@@ -259,7 +259,7 @@ mod tests {
             dataset: TableName::new("m").expect("name"),
             slot: Some(Slot::new("d=1").expect("slot")),
             config: BTreeMap::new(),
-            pages: String::new(),
+            pages: pagemill_core::Pages::default(),
         };
         Layout::new(Path::new("/o"), &run).expect("layout")
     }

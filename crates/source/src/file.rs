@@ -11,7 +11,7 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use pagemill_core::{Batch, Checkpoint, Cursor, Error, Position, Resource, Result, Resume, Source};
+use pagemill_core::{Batch, Checkpoint, Cursor, Error, Pages, Position, Resource, Result, Resume, Source};
 use pagemill_json::{Decoder, Options, Page};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -95,11 +95,11 @@ impl FileSource {
     }
 
     /// Tells the files as they are now from what they were, or may become: a hash of their names, sizes and times. Standard
-    /// input is never the same again, which is said by `once ` before the hash.
+    /// input is never the same again, and is told as [`Once`](Pages::Once).
     ///
     /// # Errors
     /// [`Config`](pagemill_core::ErrorKind::Config) when a file cannot be looked at.
-    pub fn state(&self) -> Result<String> {
+    pub fn state(&self) -> Result<Pages> {
         let mut hash = Sha256::new();
         for (n, origin) in self.origins.iter().enumerate() {
             hash.update(origin.cursor(n).expose());
@@ -116,7 +116,7 @@ impl FileSource {
         }
         let digits: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let once = self.origins.iter().any(|origin| matches!(origin, Origin::Stdin));
-        Ok(if once { format!("once {digits}") } else { digits })
+        Ok(if once { Pages::Once(digits) } else { Pages::Saved(digits) })
     }
 
     /// The counters.

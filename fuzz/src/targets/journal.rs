@@ -46,7 +46,7 @@ fn manifest(bytes: &[u8]) {
         dataset: TableName::new("m").expect("a name"),
         slot: Some(Slot::new("d=1").expect("a slot")),
         config: BTreeMap::new(),
-        pages: String::new(),
+        pages: pagemill_core::Pages::default(),
     };
     let layout = Layout::new(Path::new("/out"), &run).expect("a folder");
     let Ok(manifest) = Manifest::from_bytes(bytes, &layout) else { return };

@@ -283,7 +283,12 @@ async fn steps(
     ledger: &Ledger,
     opened: &mut Option<Resume>,
 ) -> Result<Option<Receipt>> {
-    let run = Run { dataset: name("m"), slot: Some(Slot::new(SLOT)?), config: BTreeMap::new(), pages: String::new() };
+    let run = Run {
+        dataset: name("m"),
+        slot: Some(Slot::new(SLOT)?),
+        config: BTreeMap::new(),
+        pages: pagemill::Pages::default(),
+    };
     *opened = sink.open(&run, &tables()).await?;
     let mut from = opened.clone();
     let mut turn = (course != Course::Commit).then_some(course);

@@ -33,7 +33,7 @@ pub fn tables() -> Vec<TableName> {
 
 pub fn run(slot: Option<&str>) -> Run {
     let slot = slot.map(|s| Slot::new(s).expect("a slot"));
-    Run { dataset: name("m"), slot, config: BTreeMap::new(), pages: String::new() }
+    Run { dataset: name("m"), slot, config: BTreeMap::new(), pages: pagemill_core::Pages::default() }
 }
 
 pub fn plan(slot: Option<&str>, overwrite: bool) -> Plan {

@@ -136,7 +136,7 @@ async fn reconfigured(make: &mut dyn FnMut() -> Box<dyn Sink>, seen: &dyn Fn() -
     drop(sink);
     let (mut configured, mut fed) = (run("d=3"), run("d=3"));
     configured.config.insert("resource".to_owned(), "other things".to_owned());
-    fed.pages = "other pages".to_owned();
+    fed.pages = pagemill_core::Pages::Saved("other pages".to_owned());
     for other in [&configured, &fed] {
         let mut sink = make();
         let from = sink.open(other, &tables()).await.expect("opens");
@@ -155,7 +155,7 @@ fn run(slot: &str) -> Run {
         dataset: TableName::new("things").expect("a name"),
         slot: Some(Slot::new(slot).expect("a slot")),
         config: BTreeMap::from([("resource".to_owned(), "things".to_owned())]),
-        pages: String::new(),
+        pages: pagemill_core::Pages::default(),
     }
 }
 

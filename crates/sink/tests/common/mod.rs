@@ -77,7 +77,7 @@ pub(crate) fn run(slot: Option<&str>) -> Run {
         dataset: name("m"),
         slot: slot.map(|s| Slot::new(s).expect("a slot")),
         config: BTreeMap::new(),
-        pages: String::new(),
+        pages: pagemill_core::Pages::default(),
     }
 }
 
