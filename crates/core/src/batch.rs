@@ -28,7 +28,8 @@ const AROUND: usize = 448;
 /// About the bytes of memory that `records` take, a little too many rather than too few.
 ///
 /// Arrow's own count is of the buffers' values. A batch of one record takes four times as much, as each column has buffers of its own;
-/// and the buffers of a large one have some room.
+/// and the buffers of a large one have some room. What is within a list or an object is counted; within other types, of which
+/// no resource has columns, it is not.
 #[must_use]
 pub fn memory_of(records: &RecordBatch) -> usize {
     let values = records.get_array_memory_size();

@@ -12,7 +12,7 @@ const UNIT: usize = 1 << 10;
 /// About what a transform adds for each item of a list: the keys of a row.
 const KEYS: usize = 48;
 
-/// Arrow memory that batches, and the tables that they turn into, may take together.
+/// Memory that batches, and the tables that they turn into, may take together.
 ///
 /// A batch gets its share before it is transformed, and the share is held by its tables until the sink has copied their
 /// rows or written them. A batch that is larger than the whole waits until it is alone, and passes.

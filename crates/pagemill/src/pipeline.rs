@@ -16,7 +16,7 @@ use crate::{
 /// Batches that are transformed at the same time, besides the one that the sink is taking.
 const IN_FLIGHT: usize = 2;
 
-/// Bytes of Arrow memory between the source and the files, where nobody says otherwise.
+/// Bytes of memory between the source and the files, where nobody says otherwise.
 const MEMORY: usize = 64 << 20;
 
 /// Times that a run goes back to its last checkpoint, one after another without getting any further.
@@ -92,7 +92,7 @@ impl Pipeline {
         self
     }
 
-    /// Bytes of Arrow memory that batches and tables may take from the source on until the sink has taken their rows in
+    /// Bytes of memory that batches and tables may take from the source on until the sink has taken their rows in
     /// (default 64 MiB). A single batch that is larger passes all the same, when nothing else is on its way.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {

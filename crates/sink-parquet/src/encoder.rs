@@ -240,7 +240,7 @@ impl Encoder for ParquetEncoder {
     /// What complete row groups left; empty most of the time.
     fn take(&mut self) -> Vec<Bytes> {
         let Some(file) = &mut self.file else { return Vec::new() };
-        // Below is a small buffer over memory: emptying it cannot fail.
+        // What cannot be written now is kept there, and refused again at the file's end.
         let _ = file.writer.flush();
         let ready = file.writer.inner_mut().take();
         self.taken += ready.iter().map(Bytes::len).sum::<usize>();
@@ -295,34 +295,42 @@ fn refused(error: ParquetError) -> Error {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, RecordBatch, StringArray};
-    use pagemill_sink::{Format, conformance::format::edge_values};
+    use pagemill_sink::conformance::format::edge_values;
 
     use super::*;
     use crate::Compression;
 
-    /// What Parquet's writer makes of the batches when it compresses the pages itself.
-    fn twin(options: Parquet, batches: &[RecordBatch]) -> Vec<u8> {
+    fn encoder(options: Parquet, batches: &[RecordBatch]) -> ParquetEncoder {
         let schema = batches[0].schema();
-        let (codec, properties) = (options.compression.codec().expect("a level"), options.properties(&schema));
-        let encoder = ParquetEncoder::new(options, codec, properties.expect("properties"), schema.clone());
-        let properties = encoder.laid_out(Some(&batches[0])).set_compression(codec);
-        let properties = properties.set_max_row_group_row_count(Some(options.row_group_rows)).build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).expect("a writer");
-        for batch in batches {
-            writer.write(batch).expect("writes");
-        }
-        writer.into_inner().expect("finishes")
+        let (codec, properties) = (options.compression.codec(), options.properties(&schema));
+        ParquetEncoder::new(options, codec.expect("a level"), properties.expect("properties"), schema)
     }
 
-    fn ours(options: Parquet, batches: &[RecordBatch]) -> Vec<u8> {
-        let mut encoder = options.encoder(batches[0].schema()).expect("an encoder");
-        let mut file = Vec::new();
+    /// What Parquet's writer makes of the batches when it compresses the pages itself, and how large it takes the row group for
+    /// after each of them.
+    fn twin(options: Parquet, batches: &[RecordBatch]) -> (Vec<u8>, Vec<usize>) {
+        let encoder = encoder(options, batches);
+        let properties = encoder.laid_out(Some(&batches[0])).set_compression(encoder.codec);
+        let properties = properties.set_max_row_group_row_count(Some(options.row_group_rows)).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties)).expect("a writer");
+        let mut sizes = Vec::new();
+        for batch in batches {
+            writer.write(batch).expect("writes");
+            sizes.push(writer.in_progress_size());
+        }
+        (writer.into_inner().expect("finishes"), sizes)
+    }
+
+    fn ours(options: Parquet, batches: &[RecordBatch]) -> (Vec<u8>, Vec<usize>) {
+        let mut encoder = Box::new(encoder(options, batches));
+        let (mut file, mut sizes) = (Vec::new(), Vec::new());
         for batch in batches {
             encoder.write(batch).expect("writes");
-            file.extend(encoder.take().concat());
+            file.extend(Encoder::take(&mut *encoder).concat());
+            sizes.push(encoder.group.as_ref().map_or(0, Group::bytes));
         }
         file.extend(encoder.finish().expect("finishes").concat());
-        file
+        (file, sizes)
     }
 
     /// Columns of many pages: with a dictionary, with one that is given up, without; a value larger than a page, nulls alone.

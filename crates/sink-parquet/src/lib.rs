@@ -48,8 +48,8 @@ const CREATED_BY: &str = concat!("pagemill version ", env!("CARGO_PKG_VERSION"))
 /// Bytes at which a column's dictionary is given up.
 const DICTIONARY_BYTES: usize = 256 << 10;
 
-/// Bytes of a data page before compression. Each column holds one, and what its compressor needs for it: with tables of
-/// dozens of columns that is most of the memory that encoding takes.
+/// Bytes of a data page before compression. Each column holds one: with tables of dozens of columns that is most of the memory
+/// that encoding takes.
 const PAGE_BYTES: usize = 256 << 10;
 
 /// How pages are compressed.

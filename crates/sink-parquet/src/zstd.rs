@@ -1,6 +1,7 @@
 //! Zstandard, by one compressor a thread.
 //!
-//! What a compressor makes depends on the bytes and the level alone and not on what it compressed before: a test holds it to that.
+//! What a compressor makes depends on the bytes and the level alone and not on what it compressed before: a test holds it
+//! to that.
 
 use std::cell::RefCell;
 
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 
-/// Room that a thread keeps from page to page. Only a page of one large value needs more.
+/// Bytes of the largest page after which a thread keeps its memory for the next. Only a page of one large value has more; at
+/// the highest levels a compressor takes many times as much, and does not give it back.
 const KEPT: usize = 1 << 20;
 
 #[derive(Default)]
@@ -23,7 +25,8 @@ thread_local! {
 
 /// `plain` as a frame of `level`.
 pub(crate) fn compress(plain: &[u8], level: i32) -> Result<Bytes> {
-    THREAD.with_borrow_mut(|Thread { compressor, room }| {
+    THREAD.with_borrow_mut(|thread| {
+        let Thread { compressor, room } = &mut *thread;
         let compressor = match compressor {
             Some((at, compressor)) if *at == level => compressor,
             other => &mut other.insert((level, Compressor::new(level).map_err(failed)?)).1,
@@ -32,8 +35,8 @@ pub(crate) fn compress(plain: &[u8], level: i32) -> Result<Bytes> {
         room.reserve(compress_bound(plain.len()));
         compressor.compress_to_buffer(plain, room).map_err(failed)?;
         let frame = Bytes::copy_from_slice(room);
-        if room.capacity() > KEPT {
-            *room = Vec::new();
+        if plain.len() > KEPT {
+            *thread = Thread::default();
         }
         Ok(frame)
     })

@@ -40,6 +40,17 @@ enum Command {
     End(oneshot::Sender<()>),
 }
 
+impl Command {
+    /// Answers, if somebody waits. Rows were copied by now, and their memory is free.
+    fn done(self, size: u64) {
+        match self {
+            Self::Write(rows, hold) => drop((rows, hold)),
+            Self::Measure(answer) => drop(answer.send(size)),
+            Self::Finish(answer) | Self::End(answer) => drop(answer.send(())),
+        }
+    }
+}
+
 /// How a table is written.
 #[derive(Clone)]
 pub(crate) struct Spec {
@@ -163,17 +174,21 @@ impl Table {
         // Whatever becomes of this command, the next is looked for.
         let _next = Next(table, workers);
         match command {
-            Command::End(answer) => {
+            Command::End(_) => {
                 work.writer = None;
                 drop(work);
-                let _ = answer.send(());
+                command.done(0);
             }
             // After a failure, commands are dropped, and with them the answers.
             command if !table.failure.is_set() => {
                 // A writer that panics is gone.
                 let Some(mut writer) = work.writer.take() else { return };
-                match writer.obey(command) {
-                    Ok(()) => work.writer = Some(writer),
+                match writer.obey(&command) {
+                    Ok(size) => {
+                        work.writer = Some(writer);
+                        command.done(size);
+                    }
+                    // Before the command goes, and with it the answer: who waits for it looks for the reason then.
                     Err(error) => table.failure.set(error),
                 }
             }
@@ -212,25 +227,15 @@ struct OpenPart {
 }
 
 impl Writer {
-    fn obey(&mut self, command: Command) -> Result<()> {
+    /// Does what is to be done; says the size of the part, where it is asked for.
+    fn obey(&mut self, command: &Command) -> Result<u64> {
         match command {
-            Command::Write(rows, hold) => {
-                let result = self.write(&rows);
-                // By now they were copied.
-                drop((rows, hold));
-                result
-            }
-            Command::Measure(answer) => {
-                let _ = answer.send(self.size());
-                Ok(())
-            }
-            Command::Finish(answer) => {
-                self.finish()?;
-                let _ = answer.send(());
-                Ok(())
-            }
-            Command::End(_) => Ok(()),
+            Command::Write(rows, _) => self.write(rows)?,
+            Command::Measure(_) => return Ok(self.size()),
+            Command::Finish(_) => self.finish()?,
+            Command::End(_) => {}
         }
+        Ok(0)
     }
 
     fn size(&self) -> u64 {

@@ -29,7 +29,7 @@ pub(crate) struct Pool {
 }
 
 struct Queue {
-    /// Threads that take from it.
+    /// Threads that were wanted to take from it; there may be fewer.
     threads: usize,
     waiting: Mutex<Waiting>,
     more: Condvar,
@@ -46,7 +46,11 @@ struct Waiting {
 impl Pool {
     /// A thread for each processor.
     pub(crate) fn start() -> Result<Self> {
-        let wanted = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self::of(std::thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
+    /// So many threads, or fewer; at least one.
+    fn of(wanted: usize) -> Result<Self> {
         let queue = Queue { threads: wanted, waiting: Mutex::default(), more: Condvar::new() };
         let mut pool = Self { queue: Arc::new(queue), threads: Vec::new() };
         for _ in 0..wanted {
@@ -281,8 +285,8 @@ mod tests {
 
     #[test]
     fn results_are_in_order_with_and_without_threads() {
-        let pool = Pool::start().expect("threads");
-        for workers in [pool.workers(), Workers::none()] {
+        let pools = [1, 2, 5].map(|threads| Pool::of(threads).expect("threads"));
+        for workers in pools.iter().map(Pool::workers).chain([Workers::none()]) {
             for items in [0, 1, 2, 1_000usize] {
                 let squares = workers.each((0..items).collect(), |n| n * n).expect("done");
                 assert_eq!(squares, (0..items).map(|n| n * n).collect::<Vec<_>>());
@@ -291,8 +295,46 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_of_an_item_is_worked_on_too() {
+        let pools = [1, 2, 5].map(|threads| Pool::of(threads).expect("threads"));
+        for workers in pools.iter().map(Pool::workers).chain([Workers::none()]) {
+            for items in [0, 1, 7, 100u64] {
+                // Each item has as many as it is, of which each has one less.
+                let each = |n: u64, more: &mut Vec<u64>| {
+                    more.extend((0..n.min(3)).map(|_| n.min(3) - 1));
+                    n
+                };
+                let results = workers.each_and_more((0..items).collect(), each).expect("done");
+                assert_eq!(results[..items as usize], (0..items).collect::<Vec<_>>());
+                let of = |n: u64| [0, 1, 4, 15][n.min(3) as usize];
+                assert_eq!(results.len() as u64, items + (0..items).map(of).sum::<u64>());
+            }
+        }
+    }
+
+    #[test]
+    fn others_help_with_what_comes_of_an_item() {
+        let pool = Pool::of(2).expect("threads");
+        // Two that wait for each other, which come of one: one thread alone would wait for ever.
+        let meet = std::sync::Barrier::new(2);
+        let each = move |n: u32, more: &mut Vec<u32>| {
+            if n == 0 {
+                more.extend([1, 2]);
+            } else {
+                meet.wait();
+            }
+        };
+        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done").len(), 3);
+    }
+
+    #[test]
     fn rounds_within_tasks_end_though_all_threads_are_busy_with_them() {
-        let pool = Pool::start().expect("threads");
+        for threads in [1, 2, 5] {
+            rounds_within_tasks(&Pool::of(threads).expect("threads"));
+        }
+    }
+
+    fn rounds_within_tasks(pool: &Pool) {
         let sum = Arc::new(AtomicUsize::new(0));
         for _ in 0..50 {
             let (workers, sum) = (pool.workers(), Arc::clone(&sum));
@@ -301,8 +343,22 @@ mod tests {
                 sum.fetch_add(some.iter().sum(), Ordering::SeqCst);
             });
         }
+        while sum.load(Ordering::SeqCst) < 50 * 190 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn dropping_the_pool_waits_for_the_work() {
+        let (pool, done) = (Pool::of(2).expect("threads"), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..1_000 {
+            let done = Arc::clone(&done);
+            pool.workers().submit(move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            });
+        }
         drop(pool);
-        assert_eq!(sum.load(Ordering::SeqCst), 50 * 190, "dropping the pool waits for the work");
+        assert_eq!(done.load(Ordering::SeqCst), 1_000);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct FileOptions {
     pub decode: Options,
     /// How much compressed data may be.
     pub gzip: GzipLimits,
-    /// Bytes of Arrow memory for batches of a file that has not been read to its end, and of those that nobody has
+    /// Bytes of memory for batches of a file that has not been read to its end, and of those that nobody has
     /// taken yet. A larger file is handed on as it is read.
     pub page_budget: usize,
     /// Bytes of a read.

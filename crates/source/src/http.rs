@@ -54,7 +54,7 @@ pub struct HttpOptions {
     pub retry: Policy,
     /// How long to wait for the network.
     pub timeouts: Timeouts,
-    /// Bytes of Arrow memory for batches of pages that do not count yet, and of those that nobody has taken yet. A
+    /// Bytes of memory for batches of pages that do not count yet, and of those that nobody has taken yet. A
     /// page larger than this is handed on before it counts; if it fails then, the walk fails.
     pub page_budget: usize,
     /// How pages are decoded, and how large they may be.
