@@ -9,9 +9,11 @@ use std::{
     sync::Arc,
 };
 
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use bytes::Bytes;
 use common::{Lines, files, name, rows, run, schema, seen, sink, sink_called, tables, write_all, write_from, written};
-use pagemill_core::{Checkpoint, Cursor, ErrorKind, Position, Sink, TableSchema};
-use pagemill_sink::{AttemptId, FileSink, Manifest, conformance, layout::Layout};
+use pagemill_core::{Checkpoint, Cursor, Error, ErrorKind, Position, Result, Sink, TableSchema};
+use pagemill_sink::{AttemptId, Encoder, FileSink, Format, Manifest, conformance, layout::Layout};
 
 fn names(root: &Path) -> Vec<String> {
     files(root).keys().map(|p| p.display().to_string()).collect()
@@ -487,4 +489,52 @@ async fn whoever_reads_while_a_table_is_replaced_sees_the_old_one_or_the_new_one
     let polls = seen.values().sum::<u64>();
     println!("{rounds} replacements, {polls} whole readings, of {} of them", seen.len());
     assert!(seen.len() as i64 > rounds / 2 && polls > 200, "{seen:?}");
+}
+
+/// A format whose files cannot be finished.
+struct Endless;
+
+struct EndlessEncoder;
+
+impl Format for Endless {
+    fn name(&self) -> &str {
+        "endless"
+    }
+    fn extension(&self) -> &str {
+        "txt"
+    }
+    fn encoder(&self, _: SchemaRef) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(EndlessEncoder))
+    }
+    fn describe(&self) -> String {
+        String::new()
+    }
+}
+
+impl Encoder for EndlessEncoder {
+    fn write(&mut self, _: &RecordBatch) -> Result<()> {
+        Ok(())
+    }
+    fn take(&mut self) -> Vec<Bytes> {
+        Vec::new()
+    }
+    fn buffered(&self) -> usize {
+        0
+    }
+    fn finish(self: Box<Self>) -> Result<Vec<Bytes>> {
+        Err(Error::data("there is no end"))
+    }
+}
+
+/// Who waits for an encoder that fails finds its reason, and not that it ended early.
+#[tokio::test]
+async fn why_a_file_could_not_be_finished_is_said() {
+    for _ in 0..200 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut sink = FileSink::new(folder.path().join("out"), Arc::new(Endless));
+        sink.open(&run(None), &tables()).await.expect("opens");
+        write_all(&mut sink).await.expect("written");
+        let error = sink.commit(&serde_json::Value::Null).await.expect_err("cannot be finished");
+        assert!(error.to_string().contains("there is no end"), "{error}");
+    }
 }
