@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`resource`] | [`Resource`]: a JSON Schema document turned into fields and an Arrow schema; the built-in catalog |
-//! | [`batch`] | [`Batch`]: nested records on their way; [`Table`]: flat rows on theirs; [`PageEnd`]: what a page's end lets us commit |
+//! | [`batch`] | [`Batch`]: nested records on their way; [`Table`]: flat rows on theirs; [`PageEnd`]: what a page's end lets us commit; [`memory_of`] a batch |
 //! | [`checkpoint`] | [`Checkpoint`], [`Cursor`], [`Resume`]: how far a walk over the pages has come |
 //! | [`quarantine`] | records that could not be read, with place, reason and bytes |
 //! | [`misfit`] | values kept in `_extra` because their column cannot hold them exactly, counted |

@@ -270,7 +270,7 @@ impl Read for Pieces {
     }
 }
 
-/// What a thread that panicked has left would be noticed: a page that was not put back is empty, and no column is of such.
+/// What a thread that panicked has left is never written: the panic ends the row group, and with it the file.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
