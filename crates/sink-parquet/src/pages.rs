@@ -1,8 +1,8 @@
 //! The pages of a column until their row group is written.
 //!
 //! Left to itself, Parquet's writer compresses a page when it is full, by the thread that has the column and with memory
-//! of the column's own. Where one column has most of a table's bytes, the others wait for that thread; and a compressor for
-//! each of some ninety columns takes more memory than the pages. So the writer is told not to compress: it leaves
+//! of the column's own. Where one column has most of a table's bytes, the others wait for that thread; and compressors for
+//! some ninety columns take 13 MiB more than one for each thread. So the writer is told not to compress: it leaves
 //! its pages here as they are, and after each batch every new one is compressed by whichever thread is free.
 //!
 //! The writer's word on its pages is about other bytes than those that go into the file. [`Chunk`] corrects it: the sizes in
