@@ -8,7 +8,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use pagemill_core::{Error, Result, resource::is_json};
-use pagemill_sink::{Encoder, Workers, recut::batch_bytes};
+use pagemill_sink::{Encoder, More, Workers, recut::batch_bytes};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -58,7 +58,7 @@ struct Group {
 }
 
 /// A column of a row group: one writer for each of its leaves.
-struct Column {
+pub(crate) struct Column {
     field: FieldRef,
     leaves: Vec<Leaf>,
 }
@@ -97,7 +97,7 @@ impl ParquetEncoder {
             let properties = self.laid_out(first);
             // The footer says it once, in its own place, and not again inside the Arrow schema.
             let plain = Arc::new(Schema::new(self.schema.fields().clone()));
-            let pages = Arc::<PagesFactory>::default();
+            let pages = Arc::new(PagesFactory::new(self.options.compression.zstd()));
             let options =
                 ArrowWriterOptions::new().with_properties(properties.build()).with_page_store_factory(pages.clone());
             let begun = ArrowWriter::try_new_with_options(Pieces::default(), plain, options);
@@ -128,7 +128,7 @@ impl ParquetEncoder {
         let alone = Workers::none();
         let workers = if small { &alone } else { &self.workers };
         let mut steps: Vec<_> = group.columns.into_iter().zip(rows.columns().iter().cloned()).enumerate().collect();
-        // The largest first: whoever is done with the small ones has its pages to compress.
+        // The largest first: whoever is done with the small ones compresses pages of it.
         steps.sort_by_key(|(_, (_, values))| Reverse(values.get_buffer_memory_size()));
         let steps = steps.into_iter().map(|(at, (column, values))| Step::Write(at, column, values)).collect();
         let mut columns = Vec::new();
@@ -166,25 +166,25 @@ impl ParquetEncoder {
         end().map_err(refused)
     }
 
-    /// Carries out the steps, and compresses the pages that come of them.
+    /// Carries out the steps, and those that come of them.
     fn carry_out(&self, steps: Vec<Step>, workers: &Workers) -> Result<Vec<Done>> {
-        let level = self.options.compression.zstd();
-        let done = workers.each_and_more(steps, move |step, more| step.carry_out(level, more))?;
+        let done = workers.each_and_more(steps, Step::carry_out)?;
         done.into_iter().collect::<ParquetResult<_>>().map_err(refused)
     }
 }
 
 /// What one thread does at a time.
-enum Step {
+pub(crate) enum Step {
     /// Gives a column more values. The number is the column's.
     Write(usize, Column, ArrayRef),
     /// Ends a column.
     End(Column),
-    Compress(Fresh, i32),
+    /// Compresses a page that came of the others.
+    Compress(Fresh),
 }
 
 /// What came of it.
-enum Done {
+pub(crate) enum Done {
     Written(usize, Column),
     /// The column's leaves.
     Ended(Vec<Chunk>),
@@ -192,28 +192,12 @@ enum Done {
 }
 
 impl Step {
-    /// `more` are the pages that came of it, if they are to be compressed to a `level`.
-    fn carry_out(self, level: Option<i32>, more: &mut Vec<Self>) -> ParquetResult<Done> {
-        let mut compress = |pages: &Pages| {
-            if let Some(level) = level {
-                more.extend(pages.fresh().into_iter().map(|page| Self::Compress(page, level)));
-            }
-        };
+    /// Carries it out. `others` may be there to compress the pages that come of it.
+    pub(crate) fn carry_out(self, others: &More<Self>) -> ParquetResult<Done> {
         match self {
-            Self::Write(at, column, values) => {
-                let column = column.write(&values)?;
-                column.leaves.iter().for_each(|leaf| compress(&leaf.pages));
-                Ok(Done::Written(at, column))
-            }
-            Self::End(column) => {
-                let chunks = column.end()?;
-                chunks.iter().for_each(|chunk| compress(chunk.pages()));
-                Ok(Done::Ended(chunks))
-            }
-            Self::Compress(page, level) => {
-                page.compress(level)?;
-                Ok(Done::Compressed)
-            }
+            Self::Write(at, column, values) => Ok(Done::Written(at, column.share(others).write(&values)?)),
+            Self::End(column) => Ok(Done::Ended(column.share(others).end()?)),
+            Self::Compress(page) => page.compress().map(|()| Done::Compressed),
         }
     }
 }
@@ -267,6 +251,12 @@ impl Group {
 }
 
 impl Column {
+    /// Has `others` compress pages of it.
+    fn share(self, others: &More<Step>) -> Self {
+        self.leaves.iter().for_each(|leaf| leaf.pages.share(others));
+        self
+    }
+
     /// The column, with more values.
     fn write(mut self, values: &ArrayRef) -> ParquetResult<Self> {
         let mut writers = self.leaves.iter_mut();

@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use pagemill_sink::More;
 use parquet::{
     arrow::arrow_writer::{ArrowColumnWriter, PageKey, PageStore, PageStoreArgs, PageStoreFactory},
     basic::Compression,
@@ -28,15 +29,21 @@ use parquet::{
     },
 };
 
-use crate::{header, zstd};
+use crate::{encoder::Step, header, zstd};
 
 /// Makes the stores of a row group's columns, and knows them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PagesFactory {
+    level: Option<i32>,
     made: Mutex<Vec<(usize, Pages)>>,
 }
 
 impl PagesFactory {
+    /// Pages are compressed to a `level`, if there is one.
+    pub(crate) fn new(level: Option<i32>) -> Self {
+        Self { level, made: Mutex::default() }
+    }
+
     /// The pages of the columns made since the last time, in the columns' order.
     pub(crate) fn take(&self) -> Vec<Pages> {
         let mut made = mem::take(&mut *lock(&self.made));
@@ -47,18 +54,23 @@ impl PagesFactory {
 
 impl PageStoreFactory for PagesFactory {
     fn create(&self, args: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
-        let pages = Pages::default();
+        let pages = Pages { level: self.level, held: Arc::default() };
         lock(&self.made).push((args.column_index(), pages.clone()));
         Ok(Box::new(pages))
     }
 }
 
 /// The pages of one column, for those who fill, compress and write them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(Arc<Mutex<Held>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Pages {
+    level: Option<i32>,
+    held: Arc<Mutex<Held>>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
+    /// Who compresses pages beside the thread that has the column.
+    others: More<Step>,
     /// A header whose page has not come.
     header: Option<Bytes>,
     /// Comes last and is written first.
@@ -86,45 +98,37 @@ impl Page {
     }
 }
 
-/// A page that is to be compressed.
+/// A page as the writer left it.
+#[derive(Debug)]
 pub(crate) struct Fresh {
-    pages: Pages,
+    held: Arc<Mutex<Held>>,
     /// None: the dictionary.
     at: Option<usize>,
     header: Bytes,
     body: Bytes,
+    level: i32,
 }
 
 impl Pages {
     /// About how many bytes the column has; `writer` fills it.
     pub(crate) fn estimate(&self, writer: &ArrowColumnWriter) -> usize {
-        let Held { bytes, left, .. } = *lock(&self.0);
+        let Held { bytes, left, .. } = *lock(&self.held);
         // What it has not made a page of.
         bytes + writer.get_estimated_total_bytes().saturating_sub(left)
     }
 
-    /// Those that are as the writer left them. Each is to be [`compress`](Fresh::compress)ed before the column is closed.
-    pub(crate) fn fresh(&self) -> Vec<Fresh> {
-        let mut held = lock(&self.0);
-        let Held { dictionary, data, .. } = &mut *held;
-        let data = data.iter_mut().enumerate().rev().map(|(at, page)| (Some(at), page)).take_while(|(_, p)| !p.ready);
-        let all = dictionary.iter_mut().filter(|page| !page.ready).map(|page| (None, page)).chain(data);
-        let taken = |(at, page): (_, &mut Page)| Fresh {
-            pages: self.clone(),
-            at,
-            header: mem::take(&mut page.header),
-            body: mem::take(&mut page.body),
-        };
-        all.map(taken).collect()
+    /// Has `others` [compress](Fresh::compress) pages, too, until they are told to help with something else.
+    pub(crate) fn share(&self, others: &More<Step>) {
+        lock(&self.held).others = others.clone();
     }
 }
 
 impl Fresh {
-    /// Puts the page back as Zstandard of `level`.
-    pub(crate) fn compress(self, level: i32) -> Result<()> {
-        let body = zstd::compress(&self.body, level)?;
+    /// Compresses it and puts it back.
+    pub(crate) fn compress(self) -> Result<()> {
+        let body = zstd::compress(&self.body, self.level)?;
         let header = Bytes::from(header::resized(&self.header, body.len())?);
-        let mut held = lock(&self.pages.0);
+        let mut held = lock(&self.held);
         held.bytes = (held.bytes + header.len() + body.len()).saturating_sub(self.header.len() + self.body.len());
         held.headers += header.len() as i64 - self.header.len() as i64;
         let page = match self.at {
@@ -139,23 +143,33 @@ impl Fresh {
 impl PageStore for Pages {
     /// A page comes as its header, then its body.
     fn put(&mut self, bytes: Bytes) -> Result<PageKey> {
-        let mut held = lock(&self.0);
+        let mut held = lock(&self.held);
         held.bytes += bytes.len();
         held.left += bytes.len();
-        match held.header.take() {
-            None => held.header = Some(bytes),
-            Some(header) => {
-                let is_dictionary = header::is_dictionary(&header)?;
-                let page = Page { header, body: bytes, ready: false };
-                if is_dictionary {
-                    held.dictionary = Some(page);
-                } else {
-                    held.data.push(page);
-                }
-            }
-        }
         // Nobody will ask for it.
-        Ok(PageKey::new(0))
+        let key = Ok(PageKey::new(0));
+        let Some(header) = held.header.take() else {
+            held.header = Some(bytes);
+            return key;
+        };
+        let is_dictionary = header::is_dictionary(&header)?;
+        let at = (!is_dictionary).then_some(held.data.len());
+        let (page, fresh) = match self.level {
+            None => (Page { header, body: bytes, ready: true }, None),
+            Some(level) => (Page::default(), Some(Fresh { held: self.held.clone(), at, header, body: bytes, level })),
+        };
+        if is_dictionary {
+            held.dictionary = Some(page);
+        } else {
+            held.data.push(page);
+        }
+        let others = held.others.clone();
+        drop(held);
+        // While it is in this processor's cache; unless another one has nothing to do.
+        match fresh.map(|fresh| others.add(Step::Compress(fresh))) {
+            Some(Err(step)) => step.carry_out(&others).and(key),
+            _ => key,
+        }
     }
 
     fn take(&mut self, _: PageKey) -> Result<Bytes> {
@@ -163,7 +177,7 @@ impl PageStore for Pages {
     }
 
     fn memory_size(&self) -> usize {
-        lock(&self.0).bytes
+        lock(&self.held).bytes
     }
 }
 
@@ -174,19 +188,14 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Ends the column of `writer`, which leaves its last [`fresh`](Pages::fresh) pages in `pages`.
+    /// Ends the column of `writer`, which leaves its last pages in `pages`.
     pub(crate) fn end(writer: ArrowColumnWriter, pages: Pages) -> Result<Self> {
         Ok(Self { said: writer.close()?.close().clone(), pages })
     }
 
-    /// Its pages.
-    pub(crate) fn pages(&self) -> &Pages {
-        &self.pages
-    }
-
     /// What [`append`](Self::append) writes.
     pub(crate) fn pieces(&self) -> Vec<Bytes> {
-        let held = lock(&self.pages.0);
+        let held = lock(&self.pages.held);
         let all = held.dictionary.iter().chain(&held.data);
         all.flat_map(|page| [page.header.clone(), page.body.clone()]).collect()
     }
@@ -198,7 +207,10 @@ impl Chunk {
         group: &mut SerializedRowGroupWriter<'_, W>,
     ) -> Result<()> {
         let mut said = self.said;
-        let Held { dictionary, data, bytes, headers, .. } = mem::take(&mut *lock(&self.pages.0));
+        let Held { dictionary, data, bytes, headers, .. } = mem::take(&mut *lock(&self.pages.held));
+        if !dictionary.iter().chain(&data).all(|page| page.ready) {
+            return Err(broken("a page was not compressed"));
+        }
         let first = dictionary.as_ref().map_or(0, Page::len) as i64;
         if let Some(index) = &mut said.offset_index {
             if index.page_locations.len() != data.len() {

@@ -57,4 +57,4 @@ pub use local::LocalStore;
 pub use manifest::Manifest;
 pub use recut::Recut;
 pub use store::Store;
-pub use workers::Workers;
+pub use workers::{More, Workers};

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     thread::JoinHandle,
 };
 
@@ -150,34 +150,30 @@ impl Workers {
         self.each_and_more(items, move |item, _| work(item))
     }
 
-    /// As [`each`](Self::each), where `work` may add items that are to be worked on too. Their results come after those of
-    /// the first, in no certain order.
+    /// As [`each`](Self::each), where `work` may have others do a part of it: [`More::add`]. The results of what it adds come
+    /// after those of `items`, in no certain order.
     ///
     /// # Errors
     /// As [`each`](Self::each).
     pub fn each_and_more<T, R>(
         &self,
         items: Vec<T>,
-        work: impl Fn(T, &mut Vec<T>) -> R + Send + Sync + 'static,
+        work: impl Fn(T, &More<T>) -> R + Send + Sync + 'static,
     ) -> Result<Vec<R>>
     where
         T: Send + 'static,
         R: Send + 'static,
     {
         let Some(queue) = self.0.as_ref().filter(|_| !items.is_empty()) else {
-            let (mut results, mut items) = (Vec::with_capacity(items.len()), items);
-            while !items.is_empty() {
-                let mut more = Vec::new();
-                results.extend(items.into_iter().map(|item| work(item, &mut more)));
-                items = more;
-            }
-            return Ok(results);
+            return Ok(items.into_iter().map(|item| work(item, &More::none())).collect());
         };
         let round = Arc::new(Round {
             state: Mutex::new(State {
                 results: Vec::with_capacity(items.len()),
                 left: items.len(),
                 given: items.len(),
+                helpers: 0,
+                waits: false,
                 items: items.into_iter().enumerate().collect(),
             }),
             done: Condvar::new(),
@@ -186,10 +182,16 @@ impl Workers {
         });
         let others = round.lock().items.len() - 1;
         Round::call_for_help(&round, others);
-        Round::help(&round);
-        let mut state = round.lock();
+        let mut state = Round::work(&round);
         while state.left > 0 {
+            state.waits = true;
             state = round.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waits = false;
+            // One that another thread has added since.
+            if !state.items.is_empty() {
+                drop(state);
+                state = Round::work(&round);
+            }
         }
         let mut results = std::mem::take(&mut state.results);
         results.sort_unstable_by_key(|(at, _)| *at);
@@ -206,9 +208,57 @@ impl std::fmt::Debug for Workers {
     }
 }
 
+/// The way to have others do a part of one's work: see [`Workers::each_and_more`].
+///
+/// It serves until the round of work that it was given for is over.
+pub struct More<T>(Option<Weak<dyn Add<T>>>);
+
+impl<T> More<T> {
+    /// Nobody else is there.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Adds an item to those that are worked on.
+    ///
+    /// # Errors
+    /// The item, when it is better done at once by the caller: nobody is free, or as many items as there are threads are waiting.
+    pub fn add(&self, item: T) -> std::result::Result<(), T> {
+        match self.0.as_ref().and_then(Weak::upgrade) {
+            Some(round) => round.add(item),
+            None => Err(item),
+        }
+    }
+}
+
+impl<T> Clone for More<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for More<T> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl<T> std::fmt::Debug for More<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "More(some)" } else { "More(none)" })
+    }
+}
+
+/// A round of work, whatever comes of it.
+trait Add<T>: Send + Sync {
+    fn add(self: Arc<Self>, item: T) -> std::result::Result<(), T>;
+}
+
 /// Items that several threads work on.
 struct Round<T, R, F> {
     state: Mutex<State<T, R>>,
+    /// Told when the last item is done, and when one is added.
     done: Condvar,
     work: F,
     queue: Arc<Queue>,
@@ -221,41 +271,74 @@ struct State<T, R> {
     left: usize,
     /// All items that there have been.
     given: usize,
+    /// Threads, besides the one whose round it is, that were called and have not left.
+    helpers: usize,
+    /// Whether the one whose round it is has nothing to do.
+    waits: bool,
 }
 
 impl<T, R, F> Round<T, R, F>
 where
     T: Send + 'static,
     R: Send + 'static,
-    F: Fn(T, &mut Vec<T>) -> R + Send + Sync + 'static,
+    F: Fn(T, &More<T>) -> R + Send + Sync + 'static,
 {
-    /// Has other threads help with so many items. One that comes late finds nothing to do.
+    /// Has as many other threads help as there are, or as there are items.
     fn call_for_help(round: &Arc<Self>, items: usize) {
-        for _ in 0..items.min(round.queue.threads.saturating_sub(1)) {
+        let missing = {
+            let mut state = round.lock();
+            let missing = round.queue.threads.saturating_sub(1 + state.helpers).min(items);
+            state.helpers += missing;
+            missing
+        };
+        for _ in 0..missing {
             let helper = Arc::clone(round);
-            round.queue.push(Box::new(move || Self::help(&helper)));
+            round.queue.push(Box::new(move || Self::work(&helper).helpers -= 1));
         }
     }
 
-    fn help(round: &Arc<Self>) {
+    /// Works until no item waits.
+    fn work(round: &Arc<Self>) -> MutexGuard<'_, State<T, R>> {
+        let this: Arc<dyn Add<T>> = Arc::clone(round) as _;
+        let more = More(Some(Arc::downgrade(&this)));
+        drop(this);
         loop {
-            let Some((at, item)) = round.lock().items.pop_front() else { return };
+            let mut state = round.lock();
+            let Some((at, item)) = state.items.pop_front() else { return state };
+            drop(state);
             // Counted as done even when it panics: nobody may wait for it.
             let counted = Counted(round);
-            let mut more = Vec::new();
-            let result = (round.work)(item, &mut more);
-            let mut state = round.lock();
-            state.results.push((at, result));
-            let added = more.len();
-            let from = state.given;
-            state.items.extend(more.into_iter().enumerate().map(|(n, item)| (from + n, item)));
-            state.given += added;
-            state.left += added;
-            drop(state);
+            let result = (round.work)(item, &more);
+            round.lock().results.push((at, result));
             drop(counted);
-            // One of them is for this thread.
-            Self::call_for_help(round, added.saturating_sub(1));
         }
+    }
+}
+
+impl<T, R, F> Add<T> for Round<T, R, F>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    F: Fn(T, &More<T>) -> R + Send + Sync + 'static,
+{
+    fn add(self: Arc<Self>, item: T) -> std::result::Result<(), T> {
+        let mut state = self.lock();
+        // Over, though a thread that was called may not know it yet.
+        if state.left == 0 || state.items.len() >= self.queue.threads {
+            return Err(item);
+        }
+        let at = state.given;
+        state.items.push_back((at, item));
+        state.given += 1;
+        state.left += 1;
+        let waits = state.waits;
+        drop(state);
+        if waits {
+            self.done.notify_all();
+        } else {
+            Self::call_for_help(&self, 1);
+        }
+        Ok(())
     }
 }
 
@@ -279,7 +362,10 @@ impl<T, R, F> Drop for Counted<'_, T, R, F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
 
@@ -294,37 +380,97 @@ mod tests {
         }
     }
 
+    /// A way through a tree, of which each item has as many as it is, and each of these one less.
+    fn tree(n: u64, more: &More<u64>) -> Vec<u64> {
+        let mut done = vec![n];
+        for below in (0..n.min(3)).map(|_| n.min(3) - 1) {
+            if let Err(below) = more.add(below) {
+                done.extend(tree(below, more));
+            }
+        }
+        done
+    }
+
     #[test]
-    fn what_comes_of_an_item_is_worked_on_too() {
+    fn what_is_added_is_done_once_by_whoever() {
         let pools = [1, 2, 5].map(|threads| Pool::of(threads).expect("threads"));
         for workers in pools.iter().map(Pool::workers).chain([Workers::none()]) {
             for items in [0, 1, 7, 100u64] {
-                // Each item has as many as it is, of which each has one less.
-                let each = |n: u64, more: &mut Vec<u64>| {
-                    more.extend((0..n.min(3)).map(|_| n.min(3) - 1));
-                    n
-                };
-                let results = workers.each_and_more((0..items).collect(), each).expect("done");
-                assert_eq!(results[..items as usize], (0..items).collect::<Vec<_>>());
-                let of = |n: u64| [0, 1, 4, 15][n.min(3) as usize];
-                assert_eq!(results.len() as u64, items + (0..items).map(of).sum::<u64>());
+                let results = workers.each_and_more((0..items).collect(), tree).expect("done");
+                let firsts = results.iter().take(items as usize).map(|done| done[0]);
+                assert_eq!(firsts.collect::<Vec<_>>(), (0..items).collect::<Vec<_>>());
+                let mut ours: Vec<_> = results.into_iter().flatten().collect();
+                let mut alone: Vec<_> = (0..items).flat_map(|n| tree(n, &More::none())).collect();
+                ours.sort_unstable();
+                alone.sort_unstable();
+                assert_eq!(ours, alone);
             }
         }
     }
 
     #[test]
-    fn others_help_with_what_comes_of_an_item() {
+    fn others_help_with_what_is_added_before_the_item_is_done() {
         let pool = Pool::of(2).expect("threads");
-        // Two that wait for each other, which come of one: one thread alone would wait for ever.
-        let meet = std::sync::Barrier::new(2);
-        let each = move |n: u32, more: &mut Vec<u32>| {
+        // Two that wait for each other, of which one adds the other: one thread alone would wait for ever.
+        let meet = Barrier::new(2);
+        let each = move |n: u32, more: &More<u32>| {
             if n == 0 {
-                more.extend([1, 2]);
-            } else {
-                meet.wait();
+                more.add(1).expect("nothing waits");
+            }
+            meet.wait();
+        };
+        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done").len(), 2);
+    }
+
+    #[test]
+    fn who_waits_for_others_takes_what_they_add() {
+        // No thread but one, which is at an item and adds one that it cannot do without, as this thread waits.
+        let pool = Pool::of(2).expect("threads");
+        let (busy, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (began, go) = (Arc::clone(&busy), Arc::clone(&free));
+        pool.workers().submit(move || {
+            began.wait();
+            go.wait();
+        });
+        busy.wait();
+        let (began, meet) = (Barrier::new(2), Barrier::new(2));
+        let each = move |n: u32, more: &More<u32>| {
+            if n < 2 {
+                began.wait();
+                if std::thread::current().name() != Some("pagemill-encode") {
+                    return;
+                }
+                more.add(2).expect("nothing waits");
+            }
+            meet.wait();
+        };
+        assert_eq!(pool.workers().each_and_more(vec![0, 1], each).expect("done").len(), 3);
+        free.wait();
+    }
+
+    #[test]
+    fn as_many_wait_as_there_are_threads_and_none_once_the_round_is_over() {
+        let pool = Pool::of(2).expect("threads");
+        let free = Arc::new(Barrier::new(3));
+        for _ in 0..2 {
+            let free = Arc::clone(&free);
+            pool.workers().submit(move || {
+                free.wait();
+            });
+        }
+        let (kept, keep) = std::sync::mpsc::channel();
+        let each = move |n: u32, more: &More<u32>| {
+            if n == 0 {
+                let taken = [1, 2, 3].map(|n| more.add(n));
+                kept.send((taken, more.clone())).expect("a listener");
             }
         };
-        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done").len(), 3);
+        let done = pool.workers().each_and_more(vec![0], each).map(|done| done.len());
+        let (taken, more) = keep.recv().expect("sent");
+        let late = more.add(7);
+        free.wait();
+        assert_eq!((taken, done.expect("done")), ([Ok(()), Ok(()), Err(3)], 3));
+        assert_eq!(late, Err(7));
     }
 
     #[test]
