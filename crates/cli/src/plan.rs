@@ -132,7 +132,7 @@ pub(crate) fn decode(output: &OutputOptions) -> json::Options {
     let batch_rows = share(defaults.batch_rows);
     // Some dozens may be on their way at a time.
     let batch_bytes =
-        usize::try_from(output.memory.0 / 128).map_or(defaults.batch_bytes, |b| b.min(defaults.batch_bytes));
+        usize::try_from(output.memory.0 / 64).map_or(defaults.batch_bytes, |b| b.min(defaults.batch_bytes));
     json::Options { unknown: output.unknown.into(), limits, batch_rows, batch_bytes, ..defaults }
 }
 
