@@ -110,8 +110,8 @@ pub(crate) async fn convert(args: Convert, stopped_by: &StoppedBy) -> anyhow::Re
     let resource = plan::wanted(&args.resource, &args.output)?;
     let options = FileOptions {
         decode: plan::decode(&args.output),
-        // Files are not asked for again, so that nothing is gained by holding much of one.
-        page_budget: plan::page_budget(&args.output) / 2,
+        // Files are not asked for again, so that nothing is gained by holding much of one; and the next batch is never far.
+        page_budget: plan::page_budget(&args.output) / 8,
         ..FileOptions::default()
     };
     let source = FileSource::new(&resource, &args.input, options)?;
