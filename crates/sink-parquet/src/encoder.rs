@@ -40,6 +40,8 @@ pub(crate) struct ParquetEncoder {
     schema: SchemaRef,
     file: Option<File>,
     group: Option<Group>,
+    /// From the beginning of a step to its good end: what is left of a row group after a bad one is never written.
+    failed: bool,
     taken: usize,
     workers: Workers,
 }
@@ -71,7 +73,25 @@ struct Leaf {
 impl ParquetEncoder {
     /// `codec` is that of the options.
     pub(crate) fn new(options: Parquet, codec: Codec, properties: WriterPropertiesBuilder, schema: SchemaRef) -> Self {
-        Self { options, codec, properties, schema, file: None, group: None, taken: 0, workers: Workers::none() }
+        Self {
+            options,
+            codec,
+            properties,
+            schema,
+            file: None,
+            group: None,
+            failed: false,
+            taken: 0,
+            workers: Workers::none(),
+        }
+    }
+
+    /// Begins a step, unless the one before failed.
+    fn begin(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(Error::internal("a Parquet file failed before"));
+        }
+        Ok(())
     }
 
     /// The properties for a file that begins with `first`.
@@ -211,6 +231,7 @@ impl Encoder for ParquetEncoder {
         if rows.schema_ref().fields() != self.schema.fields() {
             return Err(Error::internal("a batch is not of the announced columns"));
         }
+        self.begin()?;
         let mut from = 0;
         while from < rows.num_rows() {
             let room = self.options.row_group_rows - self.group.as_ref().map_or(0, |group| group.rows);
@@ -218,6 +239,7 @@ impl Encoder for ParquetEncoder {
             from += some.num_rows();
             self.write_some(&some)?;
         }
+        self.failed = false;
         Ok(())
     }
 
@@ -237,6 +259,7 @@ impl Encoder for ParquetEncoder {
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<Bytes>> {
+        self.begin()?;
         self.end_group()?;
         self.file(None)?.writer.finish().map_err(refused)?;
         Ok(self.take())
@@ -285,7 +308,7 @@ fn refused(error: ParquetError) -> Error {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, RecordBatch, StringArray};
-    use pagemill_sink::conformance::format::edge_values;
+    use pagemill_sink::conformance::{format::edge_values, with_workers};
 
     use super::*;
     use crate::Compression;
@@ -311,8 +334,9 @@ mod tests {
         (writer.into_inner().expect("finishes"), sizes)
     }
 
-    fn ours(options: Parquet, batches: &[RecordBatch]) -> (Vec<u8>, Vec<usize>) {
+    fn ours(options: Parquet, batches: &[RecordBatch], workers: &Workers) -> (Vec<u8>, Vec<usize>) {
         let mut encoder = Box::new(encoder(options, batches));
+        encoder.help(workers);
         let (mut file, mut sizes) = (Vec::new(), Vec::new());
         for batch in batches {
             encoder.write(batch).expect("writes");
@@ -345,20 +369,59 @@ mod tests {
     fn files_are_those_that_parquets_writer_makes_with_a_compressor() {
         let (edge, large) = (edge_values(), large(30_000));
         let levels = [1, 3, 9, 19].map(Compression::Zstd);
+        let alone = Workers::none();
         for compression in levels.into_iter().chain([Compression::None, Compression::Snappy, Compression::Lz4]) {
             let options = Parquet::new().compression(compression);
             for batches in
                 [vec![edge.clone()], vec![edge.slice(0, 0)], vec![edge.clone(), edge.slice(3, 5), edge.clone()]]
             {
-                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, edge values");
+                assert!(ours(options, &batches, &alone) == twin(options, &batches), "{compression:?}, edge values");
                 let options = options.row_group_rows(7);
-                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, edge values in groups");
+                assert!(ours(options, &batches, &alone) == twin(options, &batches), "{compression:?}, in groups");
             }
             let batches: Vec<_> = (0..30).map(|n| large.slice(n * 1_000, 1_000)).collect();
             for rows in [131_072, 12_345] {
                 let options = options.row_group_rows(rows);
-                assert!(ours(options, &batches) == twin(options, &batches), "{compression:?}, groups of {rows}");
+                assert!(
+                    ours(options, &batches, &alone) == twin(options, &batches),
+                    "{compression:?}, groups of {rows}"
+                );
             }
+        }
+    }
+
+    #[test]
+    fn files_are_the_same_by_however_many_threads() {
+        let large = large(40_000);
+        // Some are worth the help of others, some are not.
+        let cuts = [0, 9_000, 9_100, 20_000, 20_001, 40_000];
+        let batches: Vec<_> = cuts.windows(2).map(|cut| large.slice(cut[0], cut[1] - cut[0])).collect();
+        for compression in [Compression::Zstd(1), Compression::Zstd(3), Compression::None] {
+            let options = Parquet::new().compression(compression).row_group_rows(24_000);
+            let twin = twin(options, &batches);
+            for threads in [1, 2, 3, 8] {
+                with_workers(threads, |workers| {
+                    assert!(batches.iter().any(|b| batch_bytes(b, 0, b.num_rows()) > 4 * WORTH_HELP));
+                    for turn in 0..2 {
+                        assert!(ours(options, &batches, workers) == twin, "{compression:?}, {threads}, {turn}");
+                    }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_failed_is_never_finished() {
+        let batch = large(10);
+        for again in [false, true] {
+            let mut encoder = Box::new(encoder(Parquet::new(), std::slice::from_ref(&batch)));
+            encoder.write(&batch).expect("writes");
+            encoder.group.as_mut().expect("a group").columns[0].leaves.clear();
+            encoder.write(&batch).expect_err("a column has no writer");
+            if again {
+                encoder.write(&batch).expect_err("it failed before");
+            }
+            encoder.finish().expect_err("it failed before");
         }
     }
 }

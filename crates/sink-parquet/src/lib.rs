@@ -7,8 +7,8 @@
 //! Polars as `arrow.json` over strings, and readers that know neither as strings.
 //!
 //! What they do not have: a time, a random number, or anything else that would make the same rows give other bytes. The
-//! columns of a large batch are encoded on several threads, each column by one at a time and its batches in order; then
-//! their pages are compressed, each by one thread.
+//! columns of a large batch are encoded on several threads, each column by one at a time and its batches in order, and their
+//! pages compressed, each by one thread.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -2,8 +2,9 @@
 //!
 //! Left to itself, Parquet's writer compresses a page when it is full, by the thread that has the column and with memory
 //! of the column's own. Where one column has most of a table's bytes, the others wait for that thread; and compressors for
-//! some ninety columns take 13 MiB more than one for each thread. So the writer is told not to compress: it leaves
-//! its pages here as they are, and after each batch every new one is compressed by whichever thread is free.
+//! some ninety columns take 13 MiB more than one for each thread. So the writer is told not to compress. It puts its
+//! pages here as they are, and each is handed to other threads; but when as many wait as there are threads, the one that has
+//! the column compresses the next itself, while the page is in its cache.
 //!
 //! The writer's word on its pages is about other bytes than those that go into the file. [`Chunk`] corrects it: the sizes in
 //! the pages' headers and in the column's metadata, and where each page is. The file is, byte for byte, the one that the
@@ -165,7 +166,7 @@ impl PageStore for Pages {
         }
         let others = held.others.clone();
         drop(held);
-        // While it is in this processor's cache; unless another one has nothing to do.
+        // While it is in this processor's cache, when enough are waiting for others.
         match fresh.map(|fresh| others.add(Step::Compress(fresh))) {
             Some(Err(step)) => step.carry_out(&others).and(key),
             _ => key,

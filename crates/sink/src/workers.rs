@@ -50,7 +50,7 @@ impl Pool {
     }
 
     /// So many threads, or fewer; at least one.
-    fn of(wanted: usize) -> Result<Self> {
+    pub(crate) fn of(wanted: usize) -> Result<Self> {
         let queue = Queue { threads: wanted, waiting: Mutex::default(), more: Condvar::new() };
         let mut pool = Self { queue: Arc::new(queue), threads: Vec::new() };
         for _ in 0..wanted {
@@ -186,7 +186,6 @@ impl Workers {
         while state.left > 0 {
             state.waits = true;
             state = round.done.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.waits = false;
             // One that another thread has added since.
             if !state.items.is_empty() {
                 drop(state);
@@ -223,7 +222,7 @@ impl<T> More<T> {
     /// Adds an item to those that are worked on.
     ///
     /// # Errors
-    /// The item, when it is better done at once by the caller: nobody is free, or as many items as there are threads are waiting.
+    /// The item, which the caller is to do itself: as many as there are threads are waiting, or there is nobody else at all.
     pub fn add(&self, item: T) -> std::result::Result<(), T> {
         match self.0.as_ref().and_then(Weak::upgrade) {
             Some(round) => round.add(item),
@@ -253,12 +252,16 @@ impl<T> std::fmt::Debug for More<T> {
 /// A round of work, whatever comes of it.
 trait Add<T>: Send + Sync {
     fn add(self: Arc<Self>, item: T) -> std::result::Result<(), T>;
+
+    /// Whether the one whose round it is waits, and how many helpers were called.
+    #[cfg(test)]
+    fn look(&self) -> (bool, usize);
 }
 
 /// Items that several threads work on.
 struct Round<T, R, F> {
     state: Mutex<State<T, R>>,
-    /// Told when the last item is done, and when one is added.
+    /// Told when the last item is done, and when one is added as the one whose round it is waits.
     done: Condvar,
     work: F,
     queue: Arc<Queue>,
@@ -271,9 +274,9 @@ struct State<T, R> {
     left: usize,
     /// All items that there have been.
     given: usize,
-    /// Threads, besides the one whose round it is, that were called and have not left.
+    /// Threads, besides the one whose round it is, that were called and have not left. One that panics is counted on.
     helpers: usize,
-    /// Whether the one whose round it is has nothing to do.
+    /// Whether the one whose round it is has nothing to do, and has not been told of an item.
     waits: bool,
 }
 
@@ -283,7 +286,7 @@ where
     R: Send + 'static,
     F: Fn(T, &More<T>) -> R + Send + Sync + 'static,
 {
-    /// Has as many other threads help as there are, or as there are items.
+    /// Calls so many other threads, or as many as there are that have not been called.
     fn call_for_help(round: &Arc<Self>, items: usize) {
         let missing = {
             let mut state = round.lock();
@@ -331,7 +334,8 @@ where
         state.items.push_back((at, item));
         state.given += 1;
         state.left += 1;
-        let waits = state.waits;
+        // It takes one; of others that are added before it has woken, it must not be the only one to know.
+        let waits = std::mem::take(&mut state.waits);
         drop(state);
         if waits {
             self.done.notify_all();
@@ -339,6 +343,12 @@ where
             Self::call_for_help(&self, 1);
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    fn look(&self) -> (bool, usize) {
+        let state = self.lock();
+        (state.waits, state.helpers)
     }
 }
 
@@ -362,9 +372,12 @@ impl<T, R, F> Drop for Counted<'_, T, R, F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Barrier,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::{Duration, Instant},
     };
 
     use super::*;
@@ -408,44 +421,111 @@ mod tests {
         }
     }
 
-    #[test]
-    fn others_help_with_what_is_added_before_the_item_is_done() {
-        let pool = Pool::of(2).expect("threads");
-        // Two that wait for each other, of which one adds the other: one thread alone would wait for ever.
-        let meet = Barrier::new(2);
-        let each = move |n: u32, more: &More<u32>| {
-            if n == 0 {
-                more.add(1).expect("nothing waits");
+    /// Whether it becomes so, in a time after which a test had better fail.
+    fn becomes(so: impl Fn() -> bool) -> bool {
+        let began = Instant::now();
+        while !so() {
+            if began.elapsed() > Duration::from_secs(10) {
+                return false;
             }
-            meet.wait();
-        };
-        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done").len(), 2);
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    impl<T> More<T> {
+        fn look(&self) -> (bool, usize) {
+            self.0.as_ref().and_then(Weak::upgrade).map_or((false, 0), |round| round.look())
+        }
+    }
+
+    fn is_helper() -> bool {
+        std::thread::current().name() == Some("pagemill-encode")
     }
 
     #[test]
-    fn who_waits_for_others_takes_what_they_add() {
-        // No thread but one, which is at an item and adds one that it cannot do without, as this thread waits.
+    fn others_help_with_what_is_added_before_the_item_is_done_and_are_called_again() {
         let pool = Pool::of(2).expect("threads");
-        let (busy, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
-        let (began, go) = (Arc::clone(&busy), Arc::clone(&free));
-        pool.workers().submit(move || {
-            began.wait();
-            go.wait();
-        });
-        busy.wait();
-        let (began, meet) = (Barrier::new(2), Barrier::new(2));
-        let each = move |n: u32, more: &More<u32>| {
-            if n < 2 {
-                began.wait();
-                if std::thread::current().name() != Some("pagemill-encode") {
-                    return;
-                }
-                more.add(2).expect("nothing waits");
-            }
-            meet.wait();
+        let begun = AtomicUsize::new(0);
+        let each = move |n: usize, more: &More<usize>| {
+            begun.store(n, Ordering::SeqCst);
+            n > 0
+                || [1, 2].into_iter().all(|n| {
+                    more.add(n).expect("nothing waits");
+                    becomes(|| begun.load(Ordering::SeqCst) == n) && becomes(|| more.look().1 == 0)
+                })
         };
-        assert_eq!(pool.workers().each_and_more(vec![0, 1], each).expect("done").len(), 3);
+        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done"), [true; 3]);
+    }
+
+    /// Rounds of two items, of which a helper adds two more once the one whose round it is waits.
+    fn added_while_its_owner_waits(add: impl Fn(&More<usize>, &AtomicUsize) -> bool + Send + Sync + 'static) {
+        let pool = Pool::of(3).expect("threads");
+        // A bit for each item, when it is begun.
+        let begun = AtomicUsize::new(0);
+        let each = move |n: usize, more: &More<usize>| {
+            begun.fetch_or(1 << n, Ordering::SeqCst);
+            match n {
+                0 | 1 if is_helper() => becomes(|| more.look().0) && add(more, &begun),
+                0 | 1 => becomes(|| begun.load(Ordering::SeqCst) & 3 == 3),
+                // By others, each before the other is done.
+                _ => becomes(|| begun.load(Ordering::SeqCst) == 15),
+            }
+        };
+        assert_eq!(pool.workers().each_and_more(vec![0, 1], each).expect("done"), [true; 4]);
+    }
+
+    #[test]
+    fn who_waits_takes_what_is_added_and_others_what_comes_then() {
+        added_while_its_owner_waits(|more, begun| {
+            more.add(2).expect("nothing waits");
+            let taken = becomes(|| begun.load(Ordering::SeqCst) == 7);
+            more.add(3).expect("nothing waits");
+            taken && becomes(|| begun.load(Ordering::SeqCst) == 15)
+        });
+    }
+
+    #[test]
+    fn who_waits_is_not_alone_with_what_is_added_before_it_has_woken() {
+        added_while_its_owner_waits(|more, begun| {
+            more.add(2).and_then(|()| more.add(3)).expect("few wait");
+            becomes(|| begun.load(Ordering::SeqCst) == 15)
+        });
+    }
+
+    #[test]
+    fn no_more_are_called_than_there_are() {
+        let pool = Pool::of(2).expect("threads");
+        let (busy, free) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
+        for _ in 0..2 {
+            let (busy, free) = (Arc::clone(&busy), Arc::clone(&free));
+            pool.workers().submit(move || {
+                busy.wait();
+                free.wait();
+            });
+        }
+        busy.wait();
+        let each = |n: u32, more: &More<u32>| n == 1 || more.add(1).is_ok();
+        let done = pool.workers().each_and_more(vec![0, 0, 0], each).map(|done| done.len());
+        let called = pool.queue.lock().tasks.len();
         free.wait();
+        assert!(done.expect("done") > 3);
+        assert_eq!(called, 1);
+    }
+
+    #[test]
+    fn a_panic_of_others_in_what_was_added_is_an_error() {
+        let pool = Pool::of(2).expect("threads");
+        let begun = AtomicUsize::new(0);
+        let each = move |n: u32, more: &More<u32>| {
+            if n == 1 {
+                begun.store(1, Ordering::SeqCst);
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+            more.add(1).expect("nothing waits");
+            becomes(|| begun.load(Ordering::SeqCst) == 1)
+        };
+        assert!(pool.workers().each_and_more(vec![0], each).is_err());
     }
 
     #[test]
@@ -489,9 +569,7 @@ mod tests {
                 sum.fetch_add(some.iter().sum(), Ordering::SeqCst);
             });
         }
-        while sum.load(Ordering::SeqCst) < 50 * 190 {
-            std::thread::yield_now();
-        }
+        assert!(becomes(|| sum.load(Ordering::SeqCst) == 50 * 190));
     }
 
     #[test]
