@@ -122,15 +122,15 @@ pub(crate) fn pace(options: &RequestOptions) -> Pace {
     }
 }
 
-/// How the decoder deals with what does not fit. Below 256 MiB of memory, batches are smaller and the lists of a record
-/// shorter, in proportion: an item of two bytes takes a hundred times as much on its way.
+/// How the decoder deals with what does not fit. Below 256 MiB of memory, batches have fewer rows and the lists of a record
+/// are shorter, in proportion: an item of two bytes takes a hundred times as much on its way.
 pub(crate) fn decode(output: &OutputOptions) -> json::Options {
     let defaults = json::Options::default();
     let share = |full: usize| usize::try_from(output.memory.0.min(FULL) * full as u64 / FULL).unwrap_or(full);
     let elements = share(defaults.limits.elements);
     let limits = json::Limits { bad_records: output.max_bad_records, elements, ..defaults.limits };
     let batch_rows = share(defaults.batch_rows);
-    // Some dozens may be on their way at a time.
+    // A dozen or more may be on their way at a time.
     let batch_bytes =
         usize::try_from(output.memory.0 / 64).map_or(defaults.batch_bytes, |b| b.min(defaults.batch_bytes));
     json::Options { unknown: output.unknown.into(), limits, batch_rows, batch_bytes, ..defaults }

@@ -393,6 +393,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn results_are_in_order_whatever_is_done_first() {
+        let pool = Pool::of(2).expect("threads");
+        let begun = AtomicUsize::new(0);
+        let each = move |n: usize| {
+            begun.fetch_max(n, Ordering::SeqCst);
+            // The last is begun when the second is done.
+            assert!(n > 0 || becomes(|| begun.load(Ordering::SeqCst) == 2));
+            n
+        };
+        assert_eq!(pool.workers().each(vec![0, 1, 2], each).expect("done"), [0, 1, 2]);
+    }
+
     /// A way through a tree, of which each item has as many as it is, and each of these one less.
     fn tree(n: u64, more: &More<u64>) -> Vec<u64> {
         let mut done = vec![n];

@@ -172,7 +172,8 @@ impl Reader {
                 (at, first)
             }
         };
-        let (events_tx, mut events) = mpsc::channel(4);
+        // What waits here is in no budget.
+        let (events_tx, mut events) = mpsc::channel(1);
         let Self { resource, origins, options } = self;
         let (files, progress) = (Arc::clone(&origins), options.progress.clone());
         worker::thread(move || {
