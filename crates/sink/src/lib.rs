@@ -7,6 +7,7 @@
 //! | [`file_sink`] | [`FileSink`]: the sink itself; read its `commit` to see the whole |
 //! | `encode` | a table's encoder: recut, encode, hash |
 //! | `workers` | [`Workers`]: the threads that encode, one for each processor |
+//! | `round` | work that is shared out among them |
 //! | `committer` | the one thread that calls the store |
 //! | [`store`] | [`Store`]: what that thread does, wherever the files are |
 //! | [`local`] | [`LocalStore`]: lock, recover, write parts, publish, on a local disk |
@@ -43,6 +44,7 @@ pub mod list;
 pub mod local;
 pub mod manifest;
 pub mod recut;
+mod round;
 pub mod seal;
 pub mod store;
 mod workers;
@@ -56,5 +58,6 @@ pub use list::{LocalPublished, Published};
 pub use local::LocalStore;
 pub use manifest::Manifest;
 pub use recut::Recut;
+pub use round::More;
 pub use store::Store;
-pub use workers::{More, Workers};
+pub use workers::Workers;
