@@ -188,7 +188,7 @@ impl ParquetEncoder {
 
     /// Carries out the steps, and those that come of them.
     fn carry_out(&self, steps: Vec<Step>, workers: &Workers) -> Result<Vec<Done>> {
-        let done = workers.each_and_more(steps, Step::carry_out)?;
+        let done = workers.each(steps, Step::carry_out)?;
         done.into_iter().collect::<ParquetResult<_>>().map_err(refused)
     }
 }

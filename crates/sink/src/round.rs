@@ -14,28 +14,11 @@ use crate::workers::{Queue, Workers};
 
 impl Workers {
     /// Does `work` for each item, by this thread and whichever others have nothing else to do. The results are in the
-    /// items' order.
+    /// items' order; then come those of what `work` has added by [`More::add`], in no certain order.
     ///
     /// # Errors
     /// [`Internal`](pagemill_core::ErrorKind::Internal) when `work` panics on another thread.
-    pub fn each<T, R>(&self, items: Vec<T>, work: impl Fn(T) -> R + Send + Sync + 'static) -> Result<Vec<R>>
-    where
-        T: Send + 'static,
-        R: Send + 'static,
-    {
-        self.each_and_more(items, move |item, _| work(item))
-    }
-
-    /// As [`each`](Self::each), where `work` may have others do a part of it: [`More::add`]. The results of what it adds come
-    /// after those of `items`, in no certain order.
-    ///
-    /// # Errors
-    /// As [`each`](Self::each).
-    pub fn each_and_more<T, R>(
-        &self,
-        items: Vec<T>,
-        work: impl Fn(T, &More<T>) -> R + Send + Sync + 'static,
-    ) -> Result<Vec<R>>
+    pub fn each<T, R>(&self, items: Vec<T>, work: impl Fn(T, &More<T>) -> R + Send + Sync + 'static) -> Result<Vec<R>>
     where
         T: Send + 'static,
         R: Send + 'static,
@@ -77,7 +60,7 @@ impl Workers {
     }
 }
 
-/// The way to have others do a part of one's work: see [`Workers::each_and_more`].
+/// The way to have others do a part of one's work: see [`Workers::each`].
 ///
 /// It serves until the round of work that it was given for is over.
 pub struct More<T>(Option<Weak<dyn Add<T>>>);
@@ -259,7 +242,7 @@ mod tests {
         let pools = [1, 2, 5].map(|threads| Pool::of(threads).expect("threads"));
         for workers in pools.iter().map(Pool::workers).chain([Workers::none()]) {
             for items in [0, 1, 2, 1_000usize] {
-                let squares = workers.each((0..items).collect(), |n| n * n).expect("done");
+                let squares = workers.each((0..items).collect(), |n, _| n * n).expect("done");
                 assert_eq!(squares, (0..items).map(|n| n * n).collect::<Vec<_>>());
             }
         }
@@ -269,7 +252,7 @@ mod tests {
     fn results_are_in_order_whatever_is_done_first() {
         let pool = Pool::of(2).expect("threads");
         let begun = AtomicUsize::new(0);
-        let each = move |n: usize| {
+        let each = move |n: usize, _: &More<usize>| {
             begun.fetch_max(n, Ordering::SeqCst);
             // The last is begun when the second is done.
             assert!(n > 0 || becomes(|| begun.load(Ordering::SeqCst) == 2));
@@ -294,7 +277,7 @@ mod tests {
         let pools = [1, 2, 5].map(|threads| Pool::of(threads).expect("threads"));
         for workers in pools.iter().map(Pool::workers).chain([Workers::none()]) {
             for items in [0, 1, 7, 100u64] {
-                let results = workers.each_and_more((0..items).collect(), tree).expect("done");
+                let results = workers.each((0..items).collect(), tree).expect("done");
                 let firsts = results.iter().take(items as usize).map(|done| done[0]);
                 assert_eq!(firsts.collect::<Vec<_>>(), (0..items).collect::<Vec<_>>());
                 let mut ours: Vec<_> = results.into_iter().flatten().collect();
@@ -340,7 +323,7 @@ mod tests {
                     becomes(|| begun.load(Ordering::SeqCst) == n) && becomes(|| more.look().1 == 0)
                 })
         };
-        assert_eq!(pool.workers().each_and_more(vec![0], each).expect("done"), [true; 3]);
+        assert_eq!(pool.workers().each(vec![0], each).expect("done"), [true; 3]);
     }
 
     /// Rounds of two items, of which a helper adds two more once the one whose round it is waits.
@@ -357,7 +340,7 @@ mod tests {
                 _ => becomes(|| begun.load(Ordering::SeqCst) == 15),
             }
         };
-        assert_eq!(pool.workers().each_and_more(vec![0, 1], each).expect("done"), [true; 4]);
+        assert_eq!(pool.workers().each(vec![0, 1], each).expect("done"), [true; 4]);
     }
 
     #[test]
@@ -391,7 +374,7 @@ mod tests {
         }
         busy.wait();
         let each = |n: u32, more: &More<u32>| n == 1 || more.add(1).is_ok();
-        let done = pool.workers().each_and_more(vec![0, 0, 0], each).map(|done| done.len());
+        let done = pool.workers().each(vec![0, 0, 0], each).map(|done| done.len());
         let called = pool.queued();
         free.wait();
         assert!(done.expect("done") > 3);
@@ -410,7 +393,7 @@ mod tests {
             more.add(1).expect("nothing waits");
             becomes(|| begun.load(Ordering::SeqCst) == 1)
         };
-        assert!(pool.workers().each_and_more(vec![0], each).is_err());
+        assert!(pool.workers().each(vec![0], each).is_err());
     }
 
     #[test]
@@ -430,7 +413,7 @@ mod tests {
                 kept.send((taken, more.clone())).expect("a listener");
             }
         };
-        let done = pool.workers().each_and_more(vec![0], each).map(|done| done.len());
+        let done = pool.workers().each(vec![0], each).map(|done| done.len());
         let (taken, more) = keep.recv().expect("sent");
         let late = more.add(7);
         free.wait();
@@ -450,7 +433,7 @@ mod tests {
         for _ in 0..50 {
             let (workers, sum) = (pool.workers(), Arc::clone(&sum));
             pool.workers().submit(move || {
-                let some = workers.each((0..20usize).collect(), |n| n).expect("done");
+                let some = workers.each((0..20usize).collect(), |n, _| n).expect("done");
                 sum.fetch_add(some.iter().sum(), Ordering::SeqCst);
             });
         }
@@ -463,9 +446,9 @@ mod tests {
         pool.workers().submit(|| panic!("on purpose"));
         let workers = pool.workers();
         let result = catch_unwind(AssertUnwindSafe(|| {
-            workers.each((0..100).collect(), |n: i32| assert!(n != 50, "on purpose"))
+            workers.each((0..100).collect(), |n: i32, _| assert!(n != 50, "on purpose"))
         }));
         assert!(!matches!(result, Ok(Ok(_))));
-        assert_eq!(workers.each(vec![1, 2, 3], |n| n).expect("done"), [1, 2, 3]);
+        assert_eq!(workers.each(vec![1, 2, 3], |n, _| n).expect("done"), [1, 2, 3]);
     }
 }
